@@ -1,0 +1,1 @@
+"""Embedded data: real handwritten digits, and generated scenes with exact truth."""
