@@ -1,0 +1,1 @@
+"""Layers and bases that at least two models use. PyTorch."""

@@ -1,0 +1,49 @@
+"""The base of every model: what the training loop, the runtime and the exporter may rely on."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from manako.training.batch import Targets
+
+
+class Model(nn.Module):
+    """A network of one task, with its loss.
+
+    mean, std: one number a channel, for pixels scaled to 0..1; `normalise` applies them, in training and in the
+    exported graph alike. pretrained: whether learned weights were loaded. notes: what a person should know of the
+    weights (where they come from, why none were loaded), as (message key, facts).
+    """
+
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.5,)
+    pretrained: bool = False
+    notice: str = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[tuple[str, dict[str, object]]] = []
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """images: (N, C, H, W) float, normalised. Returns exactly the outputs of the model's task."""
+
+    @abstractmethod
+    def loss(self, outputs: dict[str, Tensor], targets: Targets) -> Tensor:
+        """A scalar: the mean loss over the batch."""
+
+    def stages(self) -> Iterator[list[nn.Parameter]]:
+        """Parameters from the input's side to the output's, the head last: for freezing and layer-wise rates."""
+        yield list(self.parameters())
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """(N, C, H, W), uint8 0..255 or float 0..255 -> float with the model's mean and spread."""
+        mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1) * 255.0
+        scale = torch.tensor(self.std, device=images.device).view(1, -1, 1, 1) * 255.0
+        return (images.to(mean.dtype) - mean) / scale

@@ -1,0 +1,1 @@
+"""Prediction, export format and evaluation of a finished model. Nothing here imports PyTorch."""
