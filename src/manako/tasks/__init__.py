@@ -50,11 +50,16 @@ class Task(ABC):
     """Numbers that `decode` uses, with their neutral values; stored with the model, set by `calibrate`."""
 
     @abstractmethod
-    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
+    def decode(
+        self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]
+    ) -> list[Prediction]:
         """The network's outputs for N images -> N predictions in original-image pixels."""
 
     def calibrate(
-        self, outputs: Outputs, frames: Sequence[Frame], truths: Sequence[Prediction]  # noqa: ARG002
+        self,
+        outputs: Outputs,
+        frames: Sequence[Frame],
+        truths: Sequence[Prediction],  # noqa: ARG002
     ) -> dict[str, float]:
         """The best `settings`, measured on validation data (never on test data)."""
         return dict(self.settings)
