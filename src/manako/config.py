@@ -44,9 +44,7 @@ class RunConfig:
     # How long. Neither: a time budget that suits the data.
     epochs: int | None = _option(kind=int, low=1, high=100_000)
     minutes: float | None = _option(kind=float, low=0.01, high=100_000)
-    patience: int | None = _option(
-        kind=int, low=1
-    )  # epochs without a better score before stopping; None: never
+    patience: int | None = _option(kind=int, low=1)  # epochs without a better score before stopping; None: never
     seed: int = _option(0, kind=int, low=0)
     # Data.
     imgsz: int | None = _option(kind=int, low=4, high=4096)
@@ -67,13 +65,9 @@ class RunConfig:
     schedule: str = _option("auto", choices="auto constant cosine linear one_cycle")
     warmup: float | None = _option(kind=float, low=0, high=1)  # part of the run
     clip: float | None = _option(kind=float, low=0)  # largest norm of the gradient; 0: no limit
-    ema: float | None = _option(
-        kind=float, low=0, high=1
-    )  # part of the run that the average of weights spans
+    ema: float | None = _option(kind=float, low=0, high=1)  # part of the run that the average of weights spans
     freeze: float | None = _option(kind=float, low=0, high=1)  # part of the run in which only the head learns
-    layer_decay: float | None = _option(
-        kind=float, low=0, high=1
-    )  # rate of each stage against the next one's
+    layer_decay: float | None = _option(kind=float, low=0, high=1)  # rate of each stage against the next one's
     # Machine.
     device: str = _option("auto")
     precision: str = _option("auto", choices="auto fp32 bf16 fp16")
@@ -104,9 +98,7 @@ class RunConfig:
         for name in values:
             if name not in known:
                 near = get_close_matches(str(name), known, n=1)
-                raise ConfigError(
-                    "config.unknown", field=name, near=near[0] if near else ", ".join(sorted(known))
-                )
+                raise ConfigError("config.unknown", field=name, near=near[0] if near else ", ".join(sorted(known)))
         return cls(**values)
 
     @classmethod
@@ -132,11 +124,7 @@ def _check(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> None
         raise ConfigError("config.type", field=name, value=repr(value), kind=kind.__name__)
     if rule["choices"] and str(value) not in rule["choices"]:
         near = get_close_matches(str(value), rule["choices"], n=1)
-        raise ConfigError(
-            "config.choice", field=name, value=value, choices=", ".join(near or rule["choices"])
-        )
+        raise ConfigError("config.choice", field=name, value=value, choices=", ".join(near or rule["choices"]))
     low, high = rule["low"], rule["high"]
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise ConfigError(
-            "config.range", field=name, value=value, low=low, high="∞" if high is None else high
-        )
+        raise ConfigError("config.range", field=name, value=value, low=low, high="∞" if high is None else high)

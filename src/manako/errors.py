@@ -38,9 +38,7 @@ class ManakoError(Exception):
 
     def as_json(self) -> dict[str, object]:
         """`{"error": code, "message": text, facts...}` for `--json` output."""
-        facts = {
-            k: v if isinstance(v, (int, float, bool, type(None))) else str(v) for k, v in self.facts.items()
-        }
+        facts = {k: v if isinstance(v, (int, float, bool, type(None))) else str(v) for k, v in self.facts.items()}
         return {"error": self.code, "message": str(self), "facts": facts}
 
 

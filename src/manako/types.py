@@ -30,9 +30,7 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.class_id.ndim != 1 or self.class_id.shape != self.score.shape or not len(self.class_id):
-            raise ValueError(
-                f"class_id {self.class_id.shape} and score {self.score.shape} must be equal, (K,), K >= 1"
-            )
+            raise ValueError(f"class_id {self.class_id.shape} and score {self.score.shape} must be equal, (K,), K >= 1")
         if (self.class_id < 0).any() or not np.isfinite(self.score).all():
             raise ValueError("class_id must be >= 0 and score finite")
 

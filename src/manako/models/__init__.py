@@ -48,9 +48,7 @@ def model_entries() -> Mapping[str, ModelEntry]:
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         for entry in _read(path):
             if entry.name in entries:
-                raise RuntimeError(
-                    f"two models are called {entry.name}: {entries[entry.name].family}, {entry.family}"
-                )
+                raise RuntimeError(f"two models are called {entry.name}: {entries[entry.name].family}, {entry.family}")
             entries[entry.name] = entry
     return entries
 
@@ -61,9 +59,7 @@ def find_model(name: str, task: str) -> ModelEntry:
     prefix, _, network = name.partition(":")
     if network and f"{prefix}:" in entries:
         entry = entries[f"{prefix}:"]
-        entry = ModelEntry(
-            name, entry.family, entry.tasks, {**entry.options, "network": network}, entry.summary
-        )
+        entry = ModelEntry(name, entry.family, entry.tasks, {**entry.options, "network": network}, entry.summary)
     elif name in entries and not name.endswith(":"):
         entry = entries[name]
     else:
@@ -72,9 +68,7 @@ def find_model(name: str, task: str) -> ModelEntry:
         raise UsageError("model.unknown", name=name, near=near[0] if near else ", ".join(fitting))
     if task not in entry.tasks:
         fitting = [e.name for e in entries.values() if task in e.tasks]
-        raise UsageError(
-            "model.other_task", name=name, task=task, tasks=", ".join(entry.tasks), fit=", ".join(fitting)
-        )
+        raise UsageError("model.other_task", name=name, task=task, tasks=", ".join(entry.tasks), fit=", ".join(fitting))
     return entry
 
 
@@ -89,9 +83,7 @@ def model_options(entry: ModelEntry, given: Mapping[str, Any]) -> dict[str, Any]
         fits = isinstance(value, type(default)) or (isinstance(default, float) and isinstance(value, int))
         if default is not None and (not fits or isinstance(value, bool) != isinstance(default, bool)):
             kind = type(default).__name__
-            raise ConfigError(
-                "model.option_type", model=entry.name, option=name, value=repr(value), kind=kind
-            )
+            raise ConfigError("model.option_type", model=entry.name, option=name, value=repr(value), kind=kind)
     return {**entry.options, **given}
 
 

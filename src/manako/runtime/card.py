@@ -81,11 +81,7 @@ def _reason(name: str, value: Any) -> str:
     if name in ("task", "model", "data", "manako", "notice"):
         return "" if isinstance(value, str) else "not text"
     if name == "classes":
-        good = (
-            isinstance(value, list)
-            and all(isinstance(c, str) for c in value)
-            and len(set(value)) == len(value)
-        )
+        good = isinstance(value, list) and all(isinstance(c, str) for c in value) and len(set(value)) == len(value)
         return "" if good else "not a list of different names"
     if name in ("mean", "std"):
         good = isinstance(value, list) and len(value) in (1, 3) and all(_number(v) for v in value)
@@ -95,11 +91,7 @@ def _reason(name: str, value: Any) -> str:
     if not isinstance(value, dict):
         return "not an object"
     if name == "options":
-        return (
-            ""
-            if all(isinstance(v, (bool, str)) or _number(v) for v in value.values())
-            else "not plain values"
-        )
+        return "" if all(isinstance(v, (bool, str)) or _number(v) for v in value.values()) else "not plain values"
     return "" if all(_number(v) for v in value.values()) else "not numbers"
 
 

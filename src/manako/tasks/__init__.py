@@ -50,9 +50,7 @@ class Task(ABC):
     """Numbers that `decode` uses, with their neutral values; stored with the model, set by `calibrate`."""
 
     @abstractmethod
-    def decode(
-        self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]
-    ) -> list[Prediction]:
+    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
         """The network's outputs for N images -> N predictions in original-image pixels."""
 
     def calibrate(
