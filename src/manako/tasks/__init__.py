@@ -57,7 +57,7 @@ class Task(ABC):
         self,
         outputs: Outputs,
         frames: Sequence[Frame],
-        truths: Sequence[Prediction],  # noqa: ARG002
+        truths: Sequence[Prediction],
     ) -> dict[str, float]:
         """The best `settings`, measured on validation data (never on test data)."""
         return dict(self.settings)
