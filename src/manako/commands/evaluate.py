@@ -1,0 +1,34 @@
+"""`manako evaluate RUN`: metrics with intervals, plots, worst mistakes."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from manako.commands import print_json
+from manako.messages import message
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="RUN|MODEL.onnx", help=message("cli.model"))
+    parser.add_argument("--data", metavar="DATA", help=message("cli.evaluate_data"))
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test", help=message("cli.split"))
+    parser.add_argument("--out", metavar="DIR", help=message("cli.evaluate_out"))
+    parser.add_argument("--device", default="auto", help=message("config.device"))
+
+
+def run(arguments: Namespace) -> int:
+    from manako.api import evaluate
+
+    result = evaluate(
+        arguments.model,
+        data=arguments.data,
+        split=arguments.split,
+        out=arguments.out,
+        device=arguments.device,
+        verbose=True,
+    )
+    if arguments.json:
+        print_json(result.as_json())
+    else:
+        print(result.text())
+    return 1 if result.skipped else 0
