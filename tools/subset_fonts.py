@@ -1,8 +1,8 @@
 """Build `src/manako/fonts/`: `python tools/subset_fonts.py MPLUS1-REGULAR.otf DEJAVUSANS.ttf` (needs fonttools).
 
-`sans.otf` keeps Latin, kana and the kanji of JIS X 0208 from M PLUS 1; `symbols.ttf` keeps what that font lacks and figures
-need (Greek, Cyrillic, arrows, mathematics, marks) from DejaVu Sans. Hinting and layout features go: at these sizes Pillow
-needs neither. Both are renamed, so that nobody takes them for the originals.
+`sans.otf` keeps Latin, kana and the kanji of JIS X 0208 from M PLUS 1; `symbols.ttf` keeps what that font lacks and
+figures need (Greek, Cyrillic, arrows, mathematics, marks) from DejaVu Sans. Hinting and layout features go: at these
+sizes Pillow needs neither. Both are renamed, so that nobody takes them for the originals.
 """
 
 from __future__ import annotations
