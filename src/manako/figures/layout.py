@@ -82,7 +82,7 @@ def measure(panel: Panel) -> Room:
     across, up = spans(panel)
     x, y = x_ticks(panel.x, across, panel.width), y_ticks(panel.y, up, panel.height)
     label = wrap(panel.y.label, WORDS, max(panel.height, 80)) if panel.y.label else []
-    left = (y.depth + TICK_GAP if y.texts else 0) + len(label) * WORDS * LINE
+    left = (y.depth + TICK_GAP if y.texts else 0) + (len(label) * WORDS * LINE + 4 if label else 0)
     edge = text_width(x.texts[-1], TICK) / 2 if x.texts and not x.angle else 0
     left, right = max(left, x.overhang, edge), edge
     bar = next(filter(None, (mark.bar(panel.width, panel.height) for mark in panel.marks)), None)

@@ -99,7 +99,7 @@ def _words(placed: Placed, view: View) -> None:
     for index, line in enumerate(around.caption):
         at = (placed.left, under + (index + 0.5) * WORDS * LINE + CAP * WORDS)
         canvas.text(at, line, size=WORDS, colour=palette("secondary"))
-    side = box.left - (room.y.depth + TICK_GAP if room.y.texts else 0) - len(room.y_label) * WORDS * LINE
+    side = box.left - (room.y.depth + TICK_GAP if room.y.texts else 0) - len(room.y_label) * WORDS * LINE - 4
     for index, line in enumerate(room.y_label):
         at = (side + (index + 0.5) * WORDS * LINE + CAP * WORDS, box.top + box.height / 2)
         canvas.text(at, line, size=WORDS, colour=palette("text"), anchor="middle", angle=-90)

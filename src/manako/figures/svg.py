@@ -84,9 +84,7 @@ class SvgCanvas:
         angle: float = 0,
         bold: bool = False,
     ) -> None:
-        place = (
-            f'x="{_n(at[0])}" y="{_n(at[1])}" font-size="{_n(size)}" text-anchor="{anchor}" {_paint(colour, None, 0)}'
-        )
+        place = f'x="{_n(at[0])}" y="{_n(at[1])}" font-size="{_n(size)}" text-anchor="{anchor}"'
         if angle:
             place += f' transform="rotate({_n(angle)} {_n(at[0])} {_n(at[1])})"'
         if bold:
