@@ -74,7 +74,7 @@ def _checked(record: dict[str, Any], file: str) -> dict[str, Any]:
         if reason:
             raise ModelFileError("card.field", file=file, field=name, reason=reason)
     lists = {name: tuple(record[name]) for name in ("classes", "mean", "std")}
-    return record | lists | {"preprocess": Preprocess.from_json(record["preprocess"], file=file)}
+    return record | lists | {"preprocess": Preprocess.from_json(record["preprocess"])}
 
 
 def _reason(name: str, value: Any) -> str:
