@@ -29,10 +29,6 @@ from manako import idx
 from manako.errors import ImageError
 
 MAX_PIXELS = 64_000_000
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".avif"}
-)
 Source = str | Path | bytes
 
 _T = TypeVar("_T")

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manako.decode import IMAGE_SUFFIXES, MAX_PIXELS, Source, decode, image_size, open_image
+from manako.decode import MAX_PIXELS, Source, decode, image_size, open_image
 from manako.errors import ConfigError, ModelFileError
+from manako.paths import IMAGE_SUFFIXES
 from manako.types import Frame
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Fit", "Preprocess", "Source", "image_size", "open_image"]
