@@ -97,7 +97,7 @@ def contrast(one: Rgb, other: Rgb) -> float:
 
 def readable_on(ground: Rgb) -> Rgb:
     """Black or white, whichever is easier to read on `ground`."""
-    black, white = (16, 18, 22), (255, 255, 255)
+    black, white = (0, 0, 0), (255, 255, 255)
     return black if contrast(black, ground) >= contrast(white, ground) else white
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
 from io import BytesIO
 from xml.sax.saxutils import escape
@@ -65,6 +66,9 @@ class SvgCanvas:
         self._parts.append(f"<circle {place} {_paint(fill, stroke, width)}/>")
 
     def image(self, pixels: NDArray[np.uint8], left: float, top: float, width: float, height: float) -> None:
+        # Not every viewer keeps pixels sharp when it enlarges: they come enlarged.
+        rows, columns = (max(1, math.ceil(2 * a / b)) for a, b in ((height, pixels.shape[0]), (width, pixels.shape[1])))
+        pixels = np.repeat(np.repeat(pixels, rows, 0), columns, 1)
         file = BytesIO()
         Image.fromarray(pixels).save(file, "PNG")
         data = base64.b64encode(file.getvalue()).decode("ascii")
