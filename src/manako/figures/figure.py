@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from manako.errors import StorageError, UsageError
+from manako.errors import UsageError
 from manako.figures.colours import DARK, LIGHT
 from manako.figures.marks import Mark
+from manako.paths import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +111,7 @@ class Figure:
             data = file.getvalue()
         else:
             raise UsageError("figures.suffix", file=path.name)
-        _write_whole(path, data)
+        atomic_write(path, data)
         return path
 
     def as_json(self) -> dict[str, object]:
@@ -128,21 +127,3 @@ def _spoken(panel: Panel) -> str:
     axes = " / ".join(filter(None, [panel.x.label, panel.y.label]))
     labels = ", ".join(mark.label for mark in panel.marks if mark.label)
     return ": ".join(filter(None, [panel.title, axes, labels]))
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StorageError("figures.write", file=path, reason=error.strerror or str(error)) from error
