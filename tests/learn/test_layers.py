@@ -65,7 +65,8 @@ def test_dense(seed: int, count: int, inputs: int, outputs: int) -> None:
 @settings(max_examples=80, deadline=None)
 @given(
     seed=seeds, count=small, channels=small, maps=small, height=st.integers(1, 9), width=st.integers(1, 9),
-    kernel=st.integers(1, 4), stride=st.integers(1, 3), padding=st.integers(0, 5), mode=st.sampled_from(["zero", "replicate"]),
+    kernel=st.integers(1, 4), stride=st.integers(1, 3), padding=st.integers(0, 5),
+    mode=st.sampled_from(["zero", "replicate"]),
 )  # fmt: skip
 def test_convolution(
     seed: int, count: int, channels: int, maps: int, height: int, width: int, kernel: int, stride: int, padding: int,
