@@ -75,8 +75,15 @@ class Task(ABC):
         """All metrics of the task. `intervals=False` skips the bootstrap (used once an epoch)."""
 
     @abstractmethod
-    def draw(self, image: Image.Image, prediction: Prediction, classes: Sequence[str]) -> Image.Image:
-        """The prediction (or the truth) drawn on a copy of the image."""
+    def draw(
+        self,
+        image: Image.Image,
+        prediction: Prediction,
+        classes: Sequence[str],
+        *,
+        truth: Prediction | None = None,
+    ) -> Image.Image:
+        """The prediction drawn on (or under) a copy of the image, with what is true where it is known."""
 
     @abstractmethod
     def as_json(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:

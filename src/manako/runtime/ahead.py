@@ -1,0 +1,90 @@
+"""Images opened ahead of the network by threads, in order and a few at a time, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from manako.errors import ImageError, ManakoError
+from manako.images import MAX_PIXELS, Preprocess
+from manako.types import Frame, Sample
+
+Source = str | Path | bytes | Sample | Image.Image
+"""What can be predicted: a file, its bytes, a sample of a data set, or an upright image in memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """One source with its pixels (H, W, C), or with the error that opening it raised."""
+
+    source: Source
+    pixels: NDArray[np.uint8] | None = None
+    frame: Frame | None = None
+    error: ManakoError | None = None
+
+
+def open_ahead(
+    sources: Iterable[Source],
+    preprocess: Preprocess,
+    *,
+    ahead: int,
+    workers: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Opened]:
+    """Each source, opened, in order; at most `ahead` wait. A source that can't be opened carries its error."""
+    count = workers or min(8, cores())
+    waiting: deque[Future[Opened]] = deque()
+    items = iter(sources)
+    pool = ThreadPoolExecutor(count, thread_name_prefix="manako-open")
+    try:
+        waiting.extend(pool.submit(_open, s, preprocess, max_pixels) for s in islice(items, max(ahead, 1)))
+        while waiting:
+            done = waiting.popleft().result()
+            waiting.extend(pool.submit(_open, s, preprocess, max_pixels) for s in islice(items, 1))
+            yield done
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_batches(opened: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
+    """Lists of `size`, the last one shorter."""
+    items = iter(opened)
+    while batch := list(islice(items, size)):
+        yield batch
+
+
+def _open(source: Source, preprocess: Preprocess, max_pixels: int) -> Opened:
+    try:
+        if isinstance(source, Image.Image):
+            image = source if source.mode in ("L", "RGB") else source.convert("RGB")
+            return Opened(source, *preprocess.apply(image))
+        if isinstance(source, Sample):
+            return Opened(source, *preprocess.open(source.image, source.frame, max_pixels))
+        return Opened(source, *preprocess.open(source, 0, max_pixels))
+    except ManakoError as error:
+        return Opened(source, error=error)
+    except MemoryError:
+        return Opened(source, error=ImageError("predict.memory", file=name_of(source)))
+
+
+def name_of(source: Source) -> str:
+    """What a person calls the source: its path, a sample's id, or a sign for what is only in memory."""
+    if isinstance(source, Sample):
+        return source.id
+    if isinstance(source, (str, Path)):
+        return str(source)
+    return "<bytes>" if isinstance(source, bytes) else "<image>"

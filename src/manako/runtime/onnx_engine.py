@@ -1,0 +1,90 @@
+"""Runs an exported model with ONNX Runtime. The file may come from a stranger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manako.errors import ModelFileError
+from manako.runtime.card import ModelCard
+from manako.runtime.onnx_file import read_onnx
+from manako.tasks import Output, get_task, task_names
+
+_FATAL_ONLY = 4  # ONNX Runtime's own log, which would stand between our lines
+
+
+class OnnxEngine:
+    """An `Engine` on the CPU. threads: 0 leaves the number to ONNX Runtime (one a core).
+
+    Raises ModelFileError where the file is damaged, holds more than a plain graph, or does not do what its card says.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 0) -> None:
+        import onnxruntime
+
+        self.path = Path(path)
+        data, self._card = read_onnx(self.path)
+        if self._card.task not in task_names():
+            raise ModelFileError("onnx.task", file=self.path, task=self._card.task[:60])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _FATAL_ONLY
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        try:
+            # Folding constants runs parts of the graph while it is only being opened; exports have it done already.
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
+            )
+        except Exception as error:  # ONNX Runtime has its own tree of exceptions, which it does not publish
+            raise ModelFileError("onnx.damaged", file=self.path, reason=_first_line(error)) from None
+        self._outputs = get_task(self._card.task).outputs
+        self._check_input()
+        self._check_outputs()
+
+    @property
+    def card(self) -> ModelCard:
+        return self._card
+
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        names = [output.key for output in self._outputs]
+        try:
+            values = self._session.run(names, {self._input: images})
+        except Exception as error:
+            raise ModelFileError("onnx.failed", file=self.path, reason=_first_line(error)) from None
+        for output, value in zip(self._outputs, values, strict=True):
+            if not self._fits(output, value.shape, len(images)) or value.dtype != np.dtype(output.dtype):
+                self._wrong(f"{output.key} {value.dtype} {value.shape}")
+        return dict(zip(names, values, strict=True))
+
+    def _check_input(self) -> None:
+        inputs = self._session.get_inputs()
+        plan = self._card.preprocess
+        wanted = [plan.height, plan.width, plan.channels]
+        shape = list(inputs[0].shape) if inputs else []
+        if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or shape[1:] != wanted or isinstance(shape[0], int):
+            found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs) or "-"
+            self._wrong(f"{found}; uint8 [N, {plan.height}, {plan.width}, {plan.channels}]")
+        self._input = inputs[0].name
+
+    def _check_outputs(self) -> None:
+        found: dict[str, Any] = {o.name: o.shape for o in self._session.get_outputs()}
+        for output in self._outputs:
+            if output.key not in found or len(found[output.key]) != len(output.shape):
+                self._wrong(f"{output.key} {found.get(output.key, '-')}")
+
+    def _fits(self, output: Output, shape: tuple[int, ...], count: int) -> bool:
+        symbols = {"N": count, "classes": len(self._card.classes)}
+        wanted = [symbols.get(size, size) if isinstance(size, str) else size for size in output.shape]
+        return len(shape) == len(wanted) and all(
+            isinstance(w, str) or w == s for w, s in zip(wanted, shape, strict=True)
+        )
+
+    def _wrong(self, found: str) -> None:
+        raise ModelFileError("onnx.shape", file=self.path, found=found)
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,104 @@
+"""From image files to predictions, with any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manako.errors import ImageError, ManakoError
+from manako.images import MAX_PIXELS
+from manako.runtime.ahead import Opened, Source, in_batches, name_of, open_ahead
+from manako.runtime.engine import Engine
+from manako.tasks import Outputs, Task, get_task
+from manako.types import Frame, Prediction
+
+BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One source with its prediction, or with the error that kept it from one. width, height: of the upright image."""
+
+    source: Source
+    image: str
+    width: int = 0
+    height: int = 0
+    prediction: Prediction | None = None
+    error: ManakoError | None = None
+
+
+class Predictor:
+    """Images in, predictions out, in order. Images are opened by threads while the network works."""
+
+    def __init__(self, engine: Engine, task: Task | None = None) -> None:
+        self.engine = engine
+        self.card = engine.card
+        self.task = task or get_task(engine.card.task)
+
+    def predict(
+        self,
+        sources: Iterable[Source],
+        *,
+        batch: int = BATCH,
+        workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[Result]:
+        """One result a source, in their order. A source that fails carries its error and harms no other.
+
+        `sources` may be endless: three batches are held in memory at a time.
+        """
+        for opened, outputs, frames in self.batches(sources, batch=batch, workers=workers, max_pixels=max_pixels):
+            yield from self._results(opened, outputs, frames)
+
+    def batches(
+        self,
+        sources: Iterable[Source],
+        *,
+        batch: int = BATCH,
+        workers: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[tuple[list[Opened], Outputs, list[Frame]]]:
+        """Each batch of sources, with the network's own outputs and the frames of those that could be opened."""
+        plan = self.card.preprocess
+        opened = open_ahead(sources, plan, ahead=2 * batch, workers=workers, max_pixels=max_pixels)
+        for items in in_batches(opened, batch):
+            pixels = [item.pixels for item in items if item.pixels is not None]
+            frames = [item.frame for item in items if item.frame is not None]
+            yield items, (self.engine.run(np.stack(pixels)) if pixels else {}), frames
+
+    def _results(self, opened: Sequence[Opened], outputs: Outputs, frames: Sequence[Frame]) -> Iterator[Result]:
+        good = finite_rows(outputs, len(frames))
+        kept = {key: value[good] for key, value in outputs.items()}
+        decoded = iter(self._decode(kept, [f for f, g in zip(frames, good, strict=True) if g]))
+        usable = iter(good)
+        for item in opened:
+            name = name_of(item.source)
+            if item.frame is None:
+                yield Result(item.source, name, error=item.error)
+            elif next(usable):
+                yield Result(item.source, name, item.frame.width, item.frame.height, next(decoded))
+            else:
+                error = ImageError("predict.not_finite", file=name)
+                yield Result(item.source, name, item.frame.width, item.frame.height, error=error)
+
+    def _decode(self, outputs: Outputs, frames: Sequence[Frame]) -> list[Prediction]:
+        return self.task.decode(outputs, frames, self.card.settings) if frames else []
+
+    def as_json(self, result: Result) -> dict[str, object]:
+        """`{"image", "width", "height", "predictions"}`, or `{"image", "error", "message"}`."""
+        if result.prediction is None:
+            failure = result.error.as_json() if result.error else {}
+            return {"image": result.image, "error": failure.get("error"), "message": failure.get("message")}
+        answers = self.task.as_json(result.prediction, self.card.classes)
+        return {"image": result.image, "width": result.width, "height": result.height, "predictions": answers}
+
+
+def finite_rows(outputs: Mapping[str, NDArray[np.float32]], count: int) -> NDArray[np.bool_]:
+    """(count,): for which images every number of every output is finite."""
+    good = np.ones(count, np.bool_)
+    for value in outputs.values():
+        good &= np.isfinite(value.reshape(count, -1)).all(axis=1)
+    return good
