@@ -1,0 +1,1 @@
+"""Learning: from a folder of samples to a checkpoint. Needs PyTorch (`pip install manako[train]`)."""

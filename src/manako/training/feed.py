@@ -1,0 +1,164 @@
+"""From the caches to batches: which images, their truth, their augmentation, in parts that fit the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from manako.config import RunConfig
+from manako.errors import ConfigError
+from manako.training.augment import Augmentation, augment, augmentation, draws, mixup, mixup_share
+from manako.training.batch import Batch, Targets
+from manako.training.cache import ImageCache
+from manako.training.distributed import Processes
+from manako.training.sampler import batches, epoch_order, generator, neighbours, shard
+from manako.types import Prediction
+
+Collate = Callable[[Sequence[Any]], Targets]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """train: images as augmentation wants them (larger than the network's where it crops). validation: exactly as
+    the runtime will see images."""
+
+    train: ImageCache
+    validation: ImageCache
+
+    @property
+    def train_truths(self) -> list[Prediction]:
+        return truths_of(self.train)
+
+    @property
+    def validation_truths(self) -> list[Prediction]:
+        return truths_of(self.validation)
+
+
+def truths_of(cache: ImageCache) -> list[Prediction]:
+    """The known result of each image. Raises ValueError for a sample without one."""
+    targets = [sample.target for sample in cache.samples]
+    if any(target is None for target in targets):
+        raise ValueError("every sample needs a target here")
+    return [target for target in targets if target is not None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Feed:
+    """Makes every batch of a run from (epoch, number). size: the network's (height, width). batch: images a step
+    over all processes; chunk: most images held at once. classes: (N,) for balanced sampling."""
+
+    cache: ImageCache
+    truths: Sequence[Prediction]
+    collate: Collate
+    how: Augmentation
+    size: tuple[int, int]
+    seed: int
+    batch: int
+    chunk: int
+    mixup: float = 0.0
+    classes: NDArray[np.int64] | None = None
+    device: str = "cpu"
+    processes: Processes = field(default_factory=Processes)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(batches(np.arange(len(self.cache)), self.batch))
+
+    def order(self, epoch: int) -> list[NDArray[np.int64]]:
+        """The batches of one epoch: indices of all processes' images."""
+        return batches(epoch_order(len(self.cache), seed=self.seed, epoch=epoch, classes=self.classes), self.batch)
+
+    def parts(self, index: NDArray[np.int64], *, epoch: int, number: int) -> Iterator[tuple[Batch, float]]:
+        """This process's parts of one batch, each with its share in the mean of the loss.
+
+        The chance for the whole batch is drawn everywhere, so an image is varied alike whoever has it.
+        """
+        chance = draws(len(index), generator(self.seed, "augment", epoch, number))
+        share = None
+        if self.mixup:
+            share = mixup_share(len(index), self.mixup, generator(self.seed, "mixup", epoch, number))
+        mine = shard(len(index), rank=self.processes.rank, processes=self.processes.count)
+        whole = self._mass(index, share)
+        for start in range(mine.start, mine.stop, self.chunk):
+            part = slice(start, min(start + self.chunk, mine.stop))
+            batch = self._make(index[part], chance[part], None if share is None else share[part])
+            yield batch, batch.targets.mass / whole if whole else 1.0
+
+    def _make(self, index: NDArray[np.int64], chance: Tensor, share: Tensor | None) -> Batch:
+        device = torch.device(self.device)
+        images = self.cache.take(index).to(device, non_blocking=True)
+        targets = self.collate([self.truths[i] for i in index]).to(device)
+        batch = augment(Batch(images, targets), self.how, chance, size=self.size)
+        return batch if share is None else mixup(batch, neighbours(len(index)), share)
+
+    def _mass(self, index: NDArray[np.int64], share: Tensor | None) -> float:
+        """What the loss of the whole batch divides by; not needed (0) where this process has it all at once."""
+        if self.processes.count == 1 and len(index) <= self.chunk:
+            return 0.0
+        targets = self.collate([self.truths[i] for i in index])
+        if share is not None:
+            targets = targets.mix(neighbours(len(index)), share)
+        return targets.mass
+
+
+CHUNK_PIXELS = 256 * 96 * 96  # of one part of a full batch, so that any number of images fits the memory
+
+
+def plain_collate(task: str, *, classes: int) -> Collate:
+    """The truth as it is, for scoring."""
+    return partial(import_module(f"manako.training.targets.{task}").collate, classes=classes)
+
+
+def make_feed(
+    data: TrainingData,
+    *,
+    task: str,
+    config: RunConfig,
+    classes: int,
+    size: tuple[int, int],
+    how: Augmentation | None = None,
+    device: str = "cpu",
+    processes: Processes | None = None,
+) -> Feed:
+    """The feed that `config` describes. how: in place of the augmentation that it names.
+
+    Raises ConfigError where a setting is still open, or a batch is too small for the processes.
+    """
+    truths, processes = data.train_truths, processes or Processes()
+    targets = import_module(f"manako.training.targets.{task}")
+    ids = targets.classes_of(truths) if "balanced" in (config.sampling, config.class_weights) else None
+    weights = targets.balanced_weights(ids, classes=classes) if config.class_weights == "balanced" else None
+    if config.batch == "auto" or (config.augment == "auto" and how is None):
+        raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")
+    chunk = max(2, CHUNK_PIXELS // (size[0] * size[1]) // 2 * 2)
+    batch = len(truths) if config.batch == "all" else int(config.batch)
+    smallest = min(len(index) for index in batches(np.arange(len(truths)), batch))
+    if smallest < 2 * processes.count and processes.count > 1:
+        raise ConfigError("training.batch_too_small", batch=batch, processes=processes.count, least=4 * processes.count)
+    return Feed(
+        cache=data.train,
+        truths=truths,
+        collate=partial(
+            targets.collate,
+            classes=classes,
+            label_smoothing=config.label_smoothing or 0.0,
+            class_weights=weights,
+        ),
+        how=how or augmentation(config.augment, side=max(size)),
+        size=size,
+        seed=config.seed,
+        batch=batch,
+        chunk=chunk if config.batch == "all" else batch,
+        mixup=config.mixup or 0.0,
+        classes=ids if config.sampling == "balanced" else None,
+        device=device,
+        processes=processes,
+    )
