@@ -1,0 +1,99 @@
+"""Generated samples of each task, made once, and the models at sizes that test quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from manako.blocks.model import Model
+from manako.images import Preprocess
+from manako.models import create_model, find_model, model_entries
+from manako.tasks import get_task
+from manako.types import Dataset, Sample
+
+IMGSZ = 32
+# Layers whose published size would make a small test slow; everything else is tested as it ships.
+SMALLER = {"vgg": {"hidden": 128}}
+# More than the smallest of a family: the network that `manako train` takes when nothing is said.
+ALSO = ("efficientnet_lite0",)
+
+
+def build(name: str, task: str, *, classes: int, channels: int = 3, imgsz: int = IMGSZ) -> Model:
+    """A model without learned weights, the same at each call."""
+    torch.manual_seed(1)
+    options = SMALLER.get(find_model(name, task).family, {})
+    return create_model(name, task=task, classes=classes, channels=channels, imgsz=imgsz, options=options)
+
+
+def build_empty(name: str, task: str, **sizes: int) -> Model:
+    """Shapes without numbers: any size costs nothing."""
+    with torch.device("meta"):
+        return create_model(name, task=task, **({"classes": 3, "channels": 3, "imgsz": 64} | sizes))
+
+
+@cache
+def all_pairs() -> list[tuple[str, str]]:
+    """(model, task) of everything that the discovery finds."""
+    return [(name, task) for name, entry in model_entries().items() for task in entry.tasks if not name.endswith(":")]
+
+
+@cache
+def full_pairs() -> list[tuple[str, str]]:
+    """The smallest variant of each family and task, and the defaults: tested in full."""
+    smallest: dict[tuple[str, str], tuple[int, str]] = {}
+    for name, task in all_pairs():
+        size = sum(p.numel() for p in build_empty(name, task).parameters())
+        key = (model_entries()[name].family, task)
+        smallest[key] = min(smallest.get(key, (size, name)), (size, name))
+    chosen = {(name, task) for (_, task), (_, name) in smallest.items()}
+    return sorted(chosen | {pair for pair in all_pairs() if pair[0] in ALSO})
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`full` takes the pairs that are tested in full, `entry` takes all."""
+    for argument, pairs in (("full", full_pairs), ("entry", all_pairs)):
+        if argument in metafunc.fixturenames:
+            metafunc.parametrize(argument, pairs(), ids="-".join)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Generated samples and their pixels at the size of the tests."""
+
+    dataset: Dataset
+    samples: tuple[Sample, ...]
+    pixels: torch.Tensor  # (N, C, H, W) uint8
+
+    def targets(self) -> Any:
+        module = import_module(f"manako.training.targets.{self.dataset.task}")
+        return module.collate([s.target for s in self.samples], classes=len(self.dataset.classes))
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Examples]:
+    """examples(task, channels=3): eight generated samples, classes in turn."""
+
+    @cache
+    def dataset(task: str) -> Dataset:
+        folder: Path = tmp_path_factory.mktemp(task)
+        return get_task(task).synthetic(folder, seed=3, count=24)
+
+    @cache
+    def make(task: str, channels: int = 3) -> Examples:
+        found = dataset(task)
+        step = max(1, len(found.samples) // 8)
+        samples = found.samples[::step][:8]
+        preprocess = Preprocess(IMGSZ, IMGSZ, channels=channels)
+        images = [preprocess.open(s.image, s.frame)[0] for s in samples]
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+        return Examples(found, samples, pixels)
+
+    return make
