@@ -9,6 +9,7 @@ import io
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -68,7 +69,7 @@ def open_image(
 
 
 def decode(
-    source: Source, frame: int, max_pixels: int, at_least: tuple[int, int] | None
+    source: Source, frame: int = 0, max_pixels: int = MAX_PIXELS, at_least: tuple[int, int] | None = None
 ) -> tuple[Image.Image, tuple[int, int]]:
     """As `open_image`, with the (height, width) of the original, of which the image may be a reduced version."""
     if not isinstance(source, bytes) and idx.is_idx_images(Path(source)):
@@ -88,11 +89,27 @@ def decode(
 
 def image_size(source: Source, frame: int = 0) -> tuple[int, int]:
     """(height, width) of the upright image, from the file's header alone. Raises ImageError as `open_image` does."""
+    facts = image_facts(source, frame)
+    return facts.height, facts.width
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a file's header says. kind: format and Pillow's mode, for example "JPEG CMYK" or "PNG I;16"."""
+
+    height: int
+    width: int
+    kind: str
+
+
+def image_facts(source: Source, frame: int = 0) -> ImageFacts:
+    """Size and kind without decoding. Raises ImageError as `open_image` does."""
     if not isinstance(source, bytes) and idx.is_idx_images(Path(source)):
         height, width = idx.read_images(Path(source)).shape[1:]
-        return height, width
+        return ImageFacts(height, width, "IDX L")
     with _open_file(source) as file:
-        return _upright_size(_begin(file, _name(source), frame, None))
+        image = _begin(file, _name(source), frame, None)
+        return ImageFacts(*_upright_size(image), f"{image.format} {image.mode}")
 
 
 def _name(source: Source) -> str:
