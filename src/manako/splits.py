@@ -26,6 +26,8 @@ FRACTIONS = (0.7, 0.15, 0.15)
 _LARGEST_PART = 0.5
 _LEAST_FOR_PART = 20
 _EXAMPLES = 20
+# Beyond this many images a larger part measures hardly better and takes from training.
+_LARGEST: Mapping[Split, int] = {"val": 5000, "test": 10000}
 # A class of two images gives one to the test, a class of three one to validation too.
 _SMALLEST_CLASS: tuple[tuple[Split, int], ...] = (("test", 2), ("val", 3))
 
@@ -110,7 +112,7 @@ def _fixed(samples: Sequence[Sample], previous: Mapping[str, Split]) -> list[Spl
 
 
 def _wanted(samples: Sequence[Sample], fractions: tuple[float, float, float]) -> dict[Split, float]:
-    """The parts that must be carved, with their share of what is not fixed; empty where nothing is to be decided."""
+    """The parts that must be carved, with their share of what is not given; empty where nothing is to be decided."""
     own = {sample.split for sample in samples}
     shares: dict[Split, float] = {"train": fractions[0]}
     if "train" not in own and None not in own:
@@ -120,7 +122,8 @@ def _wanted(samples: Sequence[Sample], fractions: tuple[float, float, float]) ->
     if "val" not in own:
         shares["val"] = fractions[1]
     total = sum(shares.values())
-    return {split: share / total for split, share in shares.items()}
+    pool = sum(sample.split in (None, "train") for sample in samples)
+    return {split: min(share / total, _LARGEST.get(split, pool) / max(1, pool)) for split, share in shares.items()}
 
 
 def _assign(
