@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ import numpy as np
 from manako.figures import Figure
 from manako.figures.plain import plain
 from manako.figures.scales import minus
+
+
+_NUMBER = re.compile(r"[−+]?[\d.,]*(e−?\d+)?( ?[%×a-zA-Z]{1,3})?|–|[−+]?∞")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ def screen_width(text: str) -> int:
 
 
 def _is_number(cell: str) -> bool:
-    return not cell or cell[0] in "0123456789−+–" or cell in ("∞",)
+    return bool(_NUMBER.fullmatch(cell))
 
 
 def _aligned(cell: str, width: int, right: bool) -> str:
@@ -75,16 +79,18 @@ class Lesson:
         return data
 
 
-def number(value: float, decimals: int = 3) -> str:
-    """A number for people: fixed decimals, the true minus sign; very small and large ones as 1.2e−7."""
+def number(value: float, decimals: int = 3, *, small: bool = True) -> str:
+    """A number for people: fixed decimals, the true minus sign; large ones, and with `small` tiny ones, as 1.2e−7."""
     value = float(value)
     if not np.isfinite(value):
         return "∞" if value > 0 else "−∞" if value < 0 else "–"
-    if value and (abs(value) < 0.5 * 10**-decimals or abs(value) >= 1e7):
+    if abs(value) < 1e-12:  # rounding noise
+        value = 0.0
+    if value and ((small and abs(value) < 0.5 * 10**-decimals) or abs(value) >= 1e7):
         return minus(f"{value:.1e}")
     return minus(f"{value:.{decimals}f}")
 
 
 def numbers(values: object, decimals: int = 3) -> str:
     """`(0.100, 0.700)`."""
-    return "(" + ", ".join(number(value, decimals) for value in np.ravel(np.asarray(values))) + ")"
+    return "(" + ", ".join(number(value, decimals, small=False) for value in np.ravel(np.asarray(values))) + ")"
