@@ -1,0 +1,201 @@
+"""What a person calls: the verbs as functions, with the names of the command line.
+
+This file stands above both halves; whatever needs PyTorch is imported only when it is used.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from manako.config import RunConfig
+from manako.console import quiet
+from manako.errors import DataError, MissingExtraError
+from manako.images import MAX_PIXELS
+from manako.models import ModelEntry, model_entries
+from manako.results import Run
+from manako.runtime.evaluate import Evaluated
+from manako.runtime.predictor import Predictor
+from manako.tasks import get_task
+
+if TYPE_CHECKING:
+    from manako.doctor.data import DataReport
+    from manako.runtime.writer import Written
+    from manako.training.export import ExportResult
+    from manako.types import Dataset
+
+
+def models(task: str | None = None) -> tuple[ModelEntry, ...]:
+    """All models, or those for one task."""
+    if task is not None:
+        get_task(task)
+    return tuple(entry for entry in model_entries().values() if task is None or task in entry.tasks)
+
+
+def check(
+    data: str | Path,
+    *,
+    task: str | None = None,
+    group_by: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    fix: str | Path | None = None,
+) -> DataReport:
+    """What is in a folder of data and what is wrong with it. fix: write a cleaned copy to this new folder."""
+    from manako.doctor.data import check as check_data
+
+    return check_data(data, task=task, group_by=group_by, max_pixels=max_pixels, fix=fix)
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    verbose: bool = False,
+    **settings: Any,
+) -> Run:
+    """Learn from a folder of images, a CSV or IDX files; measure; write a report.
+
+    settings: fields of `RunConfig` (`model="resnet18"`, `minutes=5`, ...); what is left out is chosen. Raises
+    ConfigError for unknown ones, DataError for unusable data, DivergedError when the loss is not finite.
+    """
+    began = time.monotonic()
+    config = RunConfig.of({"data": "" if data is None else str(data)} | settings)
+    _need("torch", "train")
+    from manako.training.finish import finish
+    from manako.training.train import train as learn
+
+    with quiet(not verbose):
+        return finish(learn(config, out=out, resume=resume), began=began)
+
+
+def load(model: str | Path, *, device: str = "auto") -> Predictor:
+    """A run folder (needs PyTorch) or an exported `.onnx` file, ready to predict."""
+    if Path(model).is_dir():
+        _need("torch", "train")
+        from manako.training.run import load_run
+
+        return load_run(model, device=device).predictor
+    from manako.runtime.onnx_engine import OnnxEngine
+
+    return Predictor(OnnxEngine(Path(model)))
+
+
+def evaluate(
+    model: str | Path,
+    *,
+    data: str | Path | None = None,
+    split: str = "test",
+    out: str | Path | None = None,
+    device: str = "auto",
+    verbose: bool = False,
+) -> Evaluated:
+    """Metrics with intervals on one split of the run's own data, or on all of other `data` that has no splits.
+
+    Writes `evaluation.json` and figures to `out` (default: the run folder).
+    """
+    _need("sklearn", "report")
+    from manako.runtime.evaluate import evaluate as score
+
+    with quiet(not verbose):
+        predictor = load(model, device=device)
+        dataset = _dataset_for(model, data, predictor, split)
+        samples = dataset.of(split) or (dataset.samples if data is not None else ())  # type: ignore[arg-type]
+        if not samples:
+            raise DataError("evaluate.empty_split", split=split)
+        result = score(predictor, samples, dataset.classes, split=split)
+        folder = Path(out) if out else Path(model) if Path(model).is_dir() else None
+        if folder:
+            result.write(folder)
+        return result
+
+
+def predict(
+    model: str | Path,
+    sources: Iterable[str | Path],
+    *,
+    out: str | Path | None = None,
+    format: str = "json",
+    draw: bool = False,
+    batch: int = 16,
+    max_pixels: int = MAX_PIXELS,
+    device: str = "auto",
+    lines: bool = False,
+    verbose: bool = False,
+) -> Written:
+    """Predict on files, folders and globs; write one line an image to `out` (and, with `lines`, to standard output).
+
+    For predictions as Python objects use `load(model).predict(sources)`.
+    """
+    from manako.paths import find_images
+    from manako.runtime.writer import write_results
+
+    with quiet(not verbose):
+        predictor = load(model, device=device)
+        results = predictor.predict(find_images(sources), batch=batch, max_pixels=max_pixels)
+        return write_results(
+            results,
+            predictor,
+            stream=sys.stdout if lines else None,
+            out=Path(out) if out else None,
+            format=format,  # type: ignore[arg-type]
+            draw=draw,
+            max_pixels=max_pixels,
+        )
+
+
+def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, verbose: bool = False) -> ExportResult:
+    """Write a file that predicts without PyTorch, compared with the run on its validation images first."""
+    _need("torch", "train")
+    from manako.training.export import export_onnx
+    from manako.training.run import load_run
+
+    with quiet(not verbose):
+        loaded = load_run(run, device="cpu")
+        dataset = _own_dataset(run)
+        samples = dataset.of("val") or dataset.of("train")
+        target = Path(out) if out else loaded.folder.exported
+        return export_onnx(loaded.model, loaded.card, target, samples=samples, classes=dataset.classes)
+
+
+def demo_data(folder: str | Path, *, task: str = "classification") -> Path:
+    """The real images that come with Manako for a task, written as people have them."""
+    get_task(task)
+    from manako.samples.digits import write_digits
+
+    return write_digits(Path(folder))
+
+
+def _dataset_for(model: str | Path, data: str | Path | None, predictor: Predictor, split: str) -> Dataset:
+    if data is None:
+        if not Path(model).is_dir():
+            raise DataError("evaluate.needs_data", model=model)
+        return _own_dataset(model)
+    from manako.formats import read_dataset
+
+    return read_dataset(data, task=predictor.card.task)
+
+
+def _own_dataset(run: str | Path) -> Dataset:
+    """The data of a run, split as they were."""
+    from manako.formats import read_dataset
+    from manako.run_folder import open_run_folder
+    from manako.splits import read_split_csv
+
+    folder = open_run_folder(run)
+    config = RunConfig.read(folder.config)
+    dataset = read_dataset(config.data, task=config.task, group_by=config.group_by)
+    splits = read_split_csv(folder.split)
+    samples = tuple(replace(s, split=splits[s.id]) for s in dataset.samples if s.id in splits)
+    return replace(dataset, samples=samples)
+
+
+def _need(package: str, extra: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise MissingExtraError("extra.missing", package=package, extra=extra)

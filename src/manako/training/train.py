@@ -1,0 +1,218 @@
+"""The verb: from a folder of images to a run folder. Read this to follow the whole of training in one place."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manako import __version__
+from manako.blocks.model import Model
+from manako.config import RunConfig
+from manako.console import say
+from manako.doctor.data import fingerprint
+from manako.errors import DataError
+from manako.formats import read_dataset
+from manako.images import Preprocess
+from manako.messages import message
+from manako.models import create_model, find_model, model_options
+from manako.paths import atomic_write
+from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
+from manako.runtime.card import ModelCard
+from manako.splits import read_split_csv, split_dataset, write_split_csv
+from manako.tasks import get_task
+from manako.training.augment import augmentation
+from manako.training.batch import Batch
+from manako.training.cache import cache_images
+from manako.training.distributed import Processes, join_processes
+from manako.training.feed import TrainingData, make_feed
+from manako.training.hardware import Hardware, choose_device, keep_memory, measure
+from manako.training.lock import run_lock
+from manako.training.loop import FitResult, fit
+from manako.training.plan import Reason, make_plan
+from manako.types import Dataset, Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run folder with its best weights, before it is measured."""
+
+    folder: RunFolder
+    dataset: Dataset
+    result: FitResult
+    seconds: float
+    problems: tuple[Problem, ...]
+
+
+def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Path | None = None) -> Trained:
+    """Learn from `config.data`. Everything that is left open is chosen, said, and written down.
+
+    out: the run folder to make. resume: a run folder to go on with; settings come from its `config.yaml`, and those
+    given in `config` may only lengthen it. Raises UsageError, DataError, DivergedError, StorageError.
+    """
+    began = time.monotonic()
+    keep_memory()
+    find = open_run_folder(resume) if resume else None
+    if find:
+        config = _resumed(config, find)
+    elif not config.data:
+        raise DataError("train.no_data")
+    dataset = read_dataset(config.data, task=config.task, group_by=config.group_by)
+    folder = find or new_run_folder(out, config.data)
+    with join_processes() as processes, run_lock(folder.path) if processes.first else nullcontext():
+        dataset = _split(dataset, config, folder)
+        if resume:
+            _same_classes(dataset, folder)
+        config, reasons = make_plan(config, dataset)
+        if processes.first:
+            _tell(config, dataset, reasons)
+            _write_record(folder, config, dataset, reasons)
+        return _learn(config, dataset, folder, processes, resume=bool(resume), began=began)
+
+
+def _learn(
+    config: RunConfig, dataset: Dataset, folder: RunFolder, processes: Processes, *, resume: bool, began: float
+) -> Trained:
+    data = _load(config, dataset)
+    card, model = build(config, dataset)
+    for code, facts in model.notes:
+        say(code, **facts)
+    hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
+    result = fit(
+        model,
+        task=get_task(dataset.task),
+        data=data,
+        config=config,
+        run=folder,
+        card=card,
+        hardware=hardware,
+        processes=processes,
+        spent=time.monotonic() - began,
+        reserve=reserve,
+        resume=resume,
+    )
+    problems = data.train.problems + data.validation.problems
+    return Trained(folder, dataset, result, time.monotonic() - began, problems)
+
+
+def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
+    """The model that a complete configuration describes, with its card."""
+    assert config.model and config.imgsz and config.channels
+    options = model_options(find_model(config.model, dataset.task), config.options)
+    model = create_model(
+        config.model,
+        task=dataset.task,
+        classes=len(dataset.classes),
+        channels=config.channels,
+        imgsz=config.imgsz,
+        weights=config.weights,
+        options=config.options,
+    )
+    card = ModelCard(
+        task=dataset.task,
+        model=config.model,
+        classes=dataset.classes,
+        preprocess=preprocess(config),
+        mean=tuple(model.mean),
+        std=tuple(model.std),
+        options=options,
+        settings=get_task(dataset.task).settings,
+        data=fingerprint(dataset),
+        manako=__version__,
+        notice=model.notice,
+    )
+    return card, model
+
+
+def preprocess(config: RunConfig) -> Preprocess:
+    """How validation and all later images are brought to the network's size."""
+    assert config.imgsz and config.channels
+    return Preprocess(height=config.imgsz, width=config.imgsz, fit="crop", channels=config.channels)
+
+
+def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
+    """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
+    validation = preprocess(config)
+    side = validation.height
+    if augmentation(config.augment, side=side).resamples:
+        side = round(side * 1.15)
+    training = Preprocess(height=side, width=side, fit="stretch", channels=validation.channels)
+    chosen: Mapping[str, Any] = {"max_pixels": config.max_pixels, "workers": config.workers}
+    return TrainingData(
+        train=cache_images(dataset.of("train"), preprocess=training, **chosen),
+        validation=cache_images(dataset.of("val"), preprocess=validation, **chosen),
+    )
+
+
+def _hardware(
+    config: RunConfig, card: ModelCard, model: Model, data: TrainingData, *, evaluated: int
+) -> tuple[Hardware, float]:
+    """The fastest number format, and the seconds that measuring and reporting will need after the training."""
+    device = choose_device(config.device)
+    size = (card.preprocess.height, card.preprocess.width)
+    feed = make_feed(data, task=card.task, config=config, classes=len(card.classes), size=size, device=device)
+    index = feed.order(0)[0][: feed.chunk]
+    batch, _ = next(feed.parts(index, epoch=0, number=0))
+    hardware, speeds = measure(model, Batch(batch.images, batch.targets), device=device, precision=config.precision)
+    rounded = ", ".join(f"{name} {speed:.0f}/s" for name, speed in speeds.items())
+    say("train.hardware", device=device, precision=hardware.precision, speeds=rounded or "-")
+    fastest = max(speeds.values(), default=1000.0)
+    return hardware, 3.0 + 1.5 * evaluated / fastest
+
+
+def _split(dataset: Dataset, config: RunConfig, folder: RunFolder) -> Dataset:
+    previous = read_split_csv(folder.split) if folder.split.exists() else None
+    return split_dataset(dataset, seed=config.seed, previous=previous)
+
+
+def _resumed(config: RunConfig, folder: RunFolder) -> RunConfig:
+    """The run's own settings; a longer budget may be given, and another place of the data."""
+    own = RunConfig.read(folder.config)
+    longer = {n: getattr(config, n) for n in ("epochs", "minutes", "patience") if getattr(config, n) is not None}
+    if config.data:
+        longer["data"] = config.data
+    return own.with_(**longer)
+
+
+def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
+    known = read_classes(folder)
+    if known != dataset.classes:
+        raise DataError(
+            "train.other_classes", run=folder.path, known=", ".join(known), found=", ".join(dataset.classes)
+        )
+
+
+def _tell(config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
+    counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    say("train.data", format=dataset.format, task=dataset.task, classes=len(dataset.classes), **counts)
+    for code in dict.fromkeys(reason.code for reason in reasons):
+        same = [reason for reason in reasons if reason.code == code]
+        choices = ", ".join(f"{reason.setting}={reason.value}" for reason in same)
+        say("train.choice", choices=choices, why=message(code, **same[0].facts))
+
+
+def _write_record(folder: RunFolder, config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
+    """All that explains the run, before it begins."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    plan = [
+        {"setting": r.setting, "value": r.value, "code": r.code, "facts": {k: _plain(v) for k, v in r.facts.items()}}
+        for r in reasons
+    ]
+    problems = [
+        {"code": p.code, "severity": p.severity, "facts": {k: _plain(v) for k, v in p.facts.items()}}
+        for p in dataset.problems
+    ]
+    record = environment() | {"data": fingerprint(dataset), "problems": problems}
+    atomic_write(folder.config, config.dumps())
+    atomic_write(folder.classes, json.dumps(list(dataset.classes), ensure_ascii=False) + "\n")
+    atomic_write(folder.environment, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    atomic_write(folder.plan, json.dumps(plan, ensure_ascii=False, indent=1) + "\n")
+    write_split_csv(folder.split, dataset)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
