@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def test_wrong_options_are_refused_before_pytorch_is_imported() -> None:
             bad += [{o: [1]} for o, default in entry.options.items() if default is not None]
             for options in bad:
                 try:
-                    create_model(name if name[-1] != ":" else name + "resnet18", task=entry.tasks[0], options=options, **sizes)
+                    chosen = name + "resnet18" if name[-1] == ":" else name
+                    create_model(chosen, task=entry.tasks[0], options=options, **sizes)
                 except ConfigError:
                     continue
                 sys.exit(f"{name} took {options}")
@@ -144,7 +146,7 @@ def test_stages_hold_every_parameter_once_and_end_with_the_head(full: Pair, exam
     name, task = full
     model = build(name, task, classes=3)
     stages = [[id(parameter) for parameter in stage] for stage in model.stages()]
-    assert sorted(sum(stages, [])) == sorted(id(parameter) for parameter in model.parameters())
+    assert sorted(chain.from_iterable(stages)) == sorted(id(parameter) for parameter in model.parameters())
     assert len(stages) >= 3 and all(stages)
     first = next(parameter for parameter in model.parameters() if parameter.ndim > 1)
     assert id(first) in stages[0]
@@ -212,17 +214,13 @@ def test_a_checkpoint_gives_back_the_model(full: Pair, tmp_path: Path) -> None:
     assert save(again.state_dict()) == save(model.state_dict())
 
 
-def test_the_exported_model_is_the_trained_model(
-    full: Pair, examples: Callable[..., Examples], tmp_path: Path
-) -> None:
+def test_the_exported_model_is_the_trained_model(full: Pair, examples: Callable[..., Examples], tmp_path: Path) -> None:
     name, task = full
     some = examples(task)
     model = build(name, task, classes=len(some.dataset.classes))
     with torch.no_grad():
         model.train()(model.normalise(some.pixels))  # running statistics that differ from their first values
     card = card_of(name, task, model, some.dataset.classes)
-    done = export_onnx(
-        model, card, tmp_path / "model.onnx", samples=some.samples, classes=some.dataset.classes
-    )
+    done = export_onnx(model, card, tmp_path / "model.onnx", samples=some.samples, classes=some.dataset.classes)
     assert done.parity.count == len(some.samples)
     assert done.parity.max_difference <= LARGEST_DIFFERENCE

@@ -65,7 +65,10 @@ def _config(name: str) -> Any:
     if not timm.is_model(base):
         near = get_close_matches(base, timm.list_models(), n=3)
         raise ConfigError("model.unknown_network", network=name, near=", ".join(near) or "resnet18")
-    config = timm.get_pretrained_cfg(name, allow_unregistered=False) if "." in name else timm.get_pretrained_cfg(name)
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:  # no such tag
+        config = None
     if config is None:
         raise ConfigError("model.unknown_network", network=name, near=base)
     return config

@@ -1,0 +1,109 @@
+"""What every task promises, checked on everything that the discovery finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import manako.tasks
+import manako.training.targets
+from manako.errors import UsageError
+from manako.images import open_image
+from manako.models import model_entries
+from manako.tasks import Outputs, Task, get_task, task_names
+from manako.types import Dataset, Frame
+
+COUNT = 24
+TASKS = [get_task(name) for name in task_names()]
+
+
+@pytest.fixture(scope="module", params=TASKS, ids=lambda task: task.name)
+def task(request: pytest.FixtureRequest) -> Task:
+    found: Task = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def dataset(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return task.synthetic(tmp_path_factory.mktemp(task.name), seed=3, count=COUNT)
+
+
+def any_outputs(task: Task, count: int, classes: int) -> Outputs:
+    """Tensors of the promised shapes with random numbers; sides that the task leaves open are 5."""
+    known = {"N": count, "classes": classes}
+    random = np.random.default_rng(1)
+    shapes = {o.key: [known.get(str(s), 5 if isinstance(s, str) else s) for s in o.shape] for o in task.outputs}
+    return {key: random.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+
+
+def test_a_task_is_two_files_and_has_a_model() -> None:
+    meaning = {path.stem for path in Path(manako.tasks.__file__).parent.glob("[!_]*.py")}
+    learning = {path.stem for path in Path(manako.training.targets.__file__).parent.glob("[!_]*.py")}
+    served = {name for entry in model_entries().values() for name in entry.tasks}
+    assert meaning == learning == served == {task.name for task in TASKS}
+
+
+def test_a_near_name_is_suggested() -> None:
+    for name in task_names():
+        with pytest.raises(UsageError) as caught:
+            get_task(name + "x")
+        assert name in str(caught.value)
+
+
+def test_generated_data_have_truth_and_repeat(task: Task, dataset: Dataset, tmp_path: Path) -> None:
+    assert dataset.task == task.name and len(dataset.samples) == COUNT and len(dataset.classes) >= 2
+    assert not [problem for problem in dataset.problems if problem.severity == "error"]
+    assert all(sample.target is not None for sample in dataset.samples)
+    for folder in (tmp_path / "same", tmp_path / "other"):
+        folder.mkdir()
+    same = task.synthetic(tmp_path / "same", seed=3, count=COUNT)
+    other = task.synthetic(tmp_path / "other", seed=4, count=COUNT)
+    bytes_of = [[s.image.read_bytes() for s in found.samples] for found in (dataset, same, other)]
+    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_the_truth_scores_perfectly(task: Task, dataset: Dataset) -> None:
+    truths = [sample.target for sample in dataset.samples if sample.target]
+    found = task.evaluate(truths, truths, dataset.classes)
+    best = 1.0 if task.higher_is_better else 0.0
+    assert found.main.name == task.main_metric
+    assert found.main.value == best and found.main.low <= best <= found.main.high
+    assert found.metrics[task.main_metric] == best
+    assert found.count == COUNT and not found.worst
+    assert set(found.per_class) <= set(dataset.classes)
+    json.dumps({"metrics": dict(found.metrics), "per_class": dict(found.per_class)}, allow_nan=False)
+
+
+def test_any_outputs_become_predictions_that_can_be_shown(task: Task, dataset: Dataset) -> None:
+    classes, count = dataset.classes, len(dataset.samples)
+    outputs = any_outputs(task, count, len(classes))
+    opened = [open_image(sample.image) for sample in dataset.samples]
+    frames = [Frame(image.height, image.width) for image in opened]
+    truths = [sample.target for sample in dataset.samples if sample.target]
+    settings = task.calibrate(outputs, frames, truths)
+    assert set(settings) == set(task.settings) and all(np.isfinite(value) for value in settings.values())
+    predictions = task.decode(outputs, frames, settings)
+    assert len(predictions) == count
+    before = opened[0].tobytes()
+    for image, prediction in zip(opened, predictions, strict=True):
+        assert json.loads(json.dumps(task.as_json(prediction, classes), allow_nan=False))
+        drawn = task.draw(image, prediction, classes)
+        assert drawn.width >= image.width and drawn.tobytes() != image.tobytes()
+    assert opened[0].tobytes() == before, "drawing leaves the image as it was"
+
+
+def test_figures_can_be_drawn(task: Task, dataset: Dataset) -> None:
+    truths = [sample.target for sample in dataset.samples if sample.target]
+    outputs = any_outputs(task, len(truths), len(dataset.classes))
+    predictions = task.decode(outputs, [Frame(48, 48)] * len(truths), task.settings)
+    evaluation = task.evaluate(predictions, truths, dataset.classes, intervals=False)
+    figures = task.figures(evaluation, dataset.classes)
+    assert figures
+    for name, figure in figures.items():
+        assert name == name.lower() and "." not in name
+        assert ElementTree.fromstring(figure.svg()).tag.endswith("svg")
+        assert len(figure.png().getcolors(1 << 24) or ()) > 2
