@@ -91,8 +91,7 @@ def _learn(
         card=card,
         hardware=hardware,
         processes=processes,
-        spent=time.monotonic() - began,
-        reserve=reserve,
+        **_times(config, spent=time.monotonic() - began, reserve=reserve),
         resume=resume,
     )
     problems = data.train.problems + data.validation.problems
@@ -162,6 +161,13 @@ def _hardware(
     say("train.hardware", device=device, precision=hardware.precision, speeds=rounded or "-")
     fastest = max(speeds.values(), default=1000.0)
     return hardware, 3.0 + 1.5 * evaluated / fastest
+
+
+def _times(config: RunConfig, *, spent: float, reserve: float) -> dict[str, float]:
+    """Loading and measuring count as part of `minutes`, but learning always gets half of them."""
+    half = (config.minutes or 0.0) * 60 / 2
+    spent = min(spent, half)
+    return {"spent": spent, "reserve": min(reserve, half - spent)}
 
 
 def _split(dataset: Dataset, config: RunConfig, folder: RunFolder) -> Dataset:
