@@ -94,10 +94,10 @@ def measure(panel: Panel) -> Room:
     return Room(panel, (across, up), x, y, label, bar, bar_ticks, left, right)
 
 
-def surround(room: Room, width: float) -> Surroundings:
-    """Lines for a column `width` pixels wide."""
+def surround(room: Room, width: float, head_width: float) -> Surroundings:
+    """Lines for a column `width` pixels wide, whose title may be `head_width` wide."""
     panel = room.panel
-    head = wrap(panel.title, HEAD, width) if panel.title else []
+    head = wrap(panel.title, HEAD, head_width) if panel.title else []
     legend = _legend(panel, width)
     x_label = wrap(panel.x.label, WORDS, width) if panel.x.label else []
     caption = wrap(panel.caption, WORDS, width) if panel.caption else []
@@ -139,12 +139,22 @@ def arrange(figure: Figure) -> Plan:
     placed: list[Placed] = []
     for start in range(0, len(rooms), columns):
         row = rooms[start : start + columns]
-        around = [surround(room, widths[column]) for column, room in enumerate(row)]
+        around = [surround(room, widths[i], _head_width(row, i, widths)) for i, room in enumerate(row)]
         placed += _place_row(row, around, lefts, widths, top)
         top += _row_height(row, around) + GAP
     note = wrap(figure.note, WORDS, total) if figure.note else []
     bottom = top - GAP + (len(note) * WORDS * LINE + 12 if note else 0) + PAD
     return Plan(total + 2 * PAD, bottom, title, note, placed)
+
+
+def _head_width(row: Sequence[Room], column: int, widths: list[float]) -> float:
+    """A title may run on over the panels after it that have neither title nor legend."""
+    width = widths[column]
+    for room, more in zip(row[column + 1 :], widths[column + 1 :], strict=False):
+        if room.panel.title or (room.panel.legend and any(mark.label for mark in room.panel.marks)):
+            break
+        width += GAP + more
+    return width
 
 
 def _row_height(row: Sequence[Room], around: Sequence[Surroundings]) -> float:

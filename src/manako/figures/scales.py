@@ -71,13 +71,18 @@ def tick_texts(ticks: list[float]) -> list[str]:
     if not sizes:
         return ["0" for _ in ticks]
     if max(sizes) >= 1e6 or max(sizes) < 1e-3:
-        return [minus(f"{tick:.4g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")) for tick in ticks]
+        return [_general(tick) for tick in ticks]
     gaps = [abs(b - a) for a, b in pairwise(ticks)]
     if gaps and max(sizes) / min(sizes) > 50 and max(gaps) / max(min(gaps), 1e-300) > 5:
-        return [minus(f"{tick:.6g}") for tick in ticks]  # a logarithmic axis: each its own decimals
+        return [_general(tick) for tick in ticks]  # a logarithmic axis: each its own decimals
     step = min(gaps, default=min(sizes)) or min(sizes)
     decimals = next((d for d in range(7) if abs(step - round(step, d)) < step * 1e-3), 7)
     return [minus(f"{tick:.{decimals}f}") for tick in ticks]
+
+
+def _general(tick: float) -> str:
+    """Few digits; 1e-05 as 1e−5."""
+    return minus(f"{tick:.4g}".replace("e+0", "e").replace("e-0", "e-").replace("e+", "e"))
 
 
 def minus(text: str) -> str:

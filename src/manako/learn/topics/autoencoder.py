@@ -6,6 +6,7 @@ import numpy as np
 
 from manako.figures import Axis, Figure, Panel, Points, learning_curves
 from manako.learn import autoencoder
+from manako.learn.layer import Array
 from manako.learn.lesson import Lesson, Section, Table, number, numbers
 from manako.learn.panels import picture
 from manako.messages import message
@@ -43,7 +44,7 @@ def play(seed: int = 0) -> Lesson:
 def _digits(result: autoencoder.Result) -> Figure:
     rows = ((result.inputs, "learn.input"), (result.outputs, "learn.output"))
     panels = [
-        picture(images[i], message(key) if i == 0 else " ", side=72) for images, key in rows for i in range(SHOWN)
+        picture(images[i], message(key) if i == 0 else "", side=72) for images, key in rows for i in range(SHOWN)
     ]
     return Figure(panels, message("learn.autoencoder.title"), message("learn.autoencoder.note"), columns=SHOWN)
 
@@ -59,9 +60,15 @@ def _plane(plane: autoencoder.Result) -> Figure:
 
 def _walk(plane: autoencoder.Result) -> Figure:
     """The straight way from one digit's code to another's, decoded."""
-    zero, one = (plane.codes[plane.labels == digit].mean(0) for digit in (0, 1))
+    start, end = (_middle(plane, digit) for digit in (0, 4))
     steps = np.linspace(0, 1, SHOWN)[:, None]
-    images = autoencoder.decode(plane.network, zero + steps * (one - zero)).reshape(-1, 8, 8)
-    titles = ["0", *[" "] * (SHOWN - 2), "1"]
+    images = autoencoder.decode(plane.network, start + steps * (end - start)).reshape(-1, 8, 8)
+    titles = ["0", *[""] * (SHOWN - 2), "4"]
     panels = [picture(image, title, side=72) for image, title in zip(images, titles, strict=True)]
     return Figure(panels, message("learn.autoencoder.walk"), columns=SHOWN)
+
+
+def _middle(plane: autoencoder.Result, digit: int) -> Array:
+    """The code nearest to the mean of the digit's codes."""
+    codes = plane.codes[plane.labels == digit]
+    return codes[((codes - codes.mean(0)) ** 2).sum(1).argmin()]

@@ -62,7 +62,7 @@ def _curves(result: cnn.Result) -> Figure:
 
 def _kernels(result: cnn.Result) -> Figure:
     panels = [
-        picture(kernel[0].astype(float), name if index == 0 else " ", kind="signed", side=64)
+        picture(kernel[0].astype(float), name if index == 0 else "", kind="signed", side=64)
         for name, weights in cnn.kernels(result.network)
         for index, kernel in enumerate(weights[:SHOWN])
     ]
@@ -74,7 +74,7 @@ def _maps(result: cnn.Result, image: np.ndarray[tuple[int, ...], np.dtype[np.flo
     for name, maps in cnn.feature_maps(result.network, image):
         if "relu" in name or "pooling" in name:
             size = f"{maps.shape[1]} × {maps.shape[2]}"
-            titles = [f"{name}, {size}"] + [" "] * SHOWN
+            titles = [f"{name}, {size}"] + [""] * SHOWN
             panels += [picture(m.astype(float), t, side=64) for m, t in zip(maps[:SHOWN], titles, strict=False)]
     return Figure(panels, message("learn.cnn.maps"), message("learn.cnn.maps_note"), columns=SHOWN)
 

@@ -15,9 +15,9 @@ ORDER = 80
 
 STEPS = 150
 SHOWN = ("ravine", "saddle", "rosenbrock", "himmelblau")
-RATES = {"ravine": (0.03, 0.03, 0.3), "saddle": (0.1, 0.1, 0.1), "rosenbrock": (0.003, 0.003, 0.1),
+RATES = {"ravine": (0.075, 0.01, 0.3), "saddle": (0.1, 0.1, 0.1), "rosenbrock": (0.003, 0.003, 0.1),
          "himmelblau": (0.01, 0.005, 0.3)}  # fmt: skip
-COLOURS = (("SGD", "#FFFFFF", ()), ("Momentum", "#F0803C", (6, 4)), ("Adam", "#FF7AD9", (2, 3)))
+COLOURS = (("SGD", "text", ()), ("Momentum", "validation", (6, 4)), ("Adam", "4", (2, 3)))
 LEVELS = 14
 
 
@@ -53,12 +53,12 @@ def _panel(surface: Surface, ways: dict[str, Walk]) -> Panel:
     height = np.asarray(surface.loss(x, y))
     # Steps of equal area show the slopes near the minima as well as far from them: a map with terraces.
     terraces = np.searchsorted(np.quantile(height, np.linspace(0, 1, LEVELS + 1)[1:-1]), height)
-    marks = [Heatmap(terraces.astype(float) / LEVELS, "magnitude", surface.bounds, low=0, high=1.25, scale=False)]
+    marks = [Heatmap(terraces.astype(float) / LEVELS, "shade", surface.bounds, low=0, high=2.2, scale=False)]
     for name, colour, dash in COLOURS:
         points = ways[name].points
         marks.append(Line(points[:, 0], points[:, 1], name, colour, dash, 2.2))
     minima = np.array(surface.minima)
-    marks.append(Points(minima[:, 0], minima[:, 1], message("learn.loss_surface.minimum"), "#FFFFFF", "cross", 6))
-    marks.append(Points([surface.start[0]], [surface.start[1]], message("learn.start"), "#FFFFFF", "square", 5))
+    marks.append(Points(minima[:, 0], minima[:, 1], message("learn.loss_surface.minimum"), "2", "cross", 6))
+    marks.append(Points([surface.start[0]], [surface.start[1]], message("learn.start"), "text", "square", 5))
     axes = Axis("w₁", x0, x1), Axis("w₂", y0, y1)
     return Panel(marks, message(f"learn.loss_surface.{surface.name}"), *axes, width=330, height=260)
