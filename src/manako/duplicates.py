@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from manako import idx
-from manako.decode import decode, image_facts
+from manako.decode import MAX_PIXELS, decode, image_facts
 from manako.errors import ImageError
 from manako.types import Sample
 
@@ -51,22 +52,23 @@ class Look:
     error: ImageError | None = None
 
 
-def look_at(samples: Sequence[Sample], progress: Progress | None = None) -> list[Look]:
+def look_at(samples: Sequence[Sample], progress: Progress | None = None, *, max_pixels: int = MAX_PIXELS) -> list[Look]:
     """Read every image once, scaled down where the format can; several at a time. progress(done, total)."""
     looks: list[Look] = []
+    look = partial(_look, max_pixels=max_pixels)
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(samples), 1024):
             part = samples[start : start + 1024]
             if all(idx.is_idx_images(sample.image) for sample in part):
-                looks += map(_look, part)  # nothing to decode: threads would only get in each other's way
+                looks += map(look, part)  # nothing to decode: threads would only get in each other's way
             else:
-                looks += pool.map(_look, part)
+                looks += pool.map(look, part)
             if progress is not None:
                 progress(len(looks), len(samples))
     return looks
 
 
-def _look(sample: Sample) -> Look:
+def _look(sample: Sample, max_pixels: int) -> Look:
     try:
         if idx.is_idx_images(sample.image):
             return _look_at_idx(sample)
@@ -74,7 +76,7 @@ def _look(sample: Sample) -> Look:
             content = sample.image.read_bytes()
         except OSError as error:
             raise ImageError("image.unreadable", file=sample.image, reason=error.strerror) from error
-        image, (height, width) = decode(content, sample.frame, at_least=(_TINY, _TINY))
+        image, (height, width) = decode(content, sample.frame, max_pixels, (_TINY, _TINY))
     except ImageError as error:
         facts = {**error.facts, "file": str(sample.image)}
         return Look(error=ImageError(error.code, **facts))
@@ -97,7 +99,7 @@ def _look_at_idx(sample: Sample) -> Look:
 
 
 def _digest(content: bytes, *more: object) -> bytes:
-    return blake2b(content, digest_size=16, salt=b"", person=repr(more).encode()[:16]).digest()
+    return blake2b(content, digest_size=16, person=repr(more).encode()[:16]).digest()
 
 
 def _thumbnail(image: Image.Image) -> NDArray[np.uint8]:

@@ -15,6 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import get_args
 
+from manako.decode import MAX_PIXELS
 from manako.duplicates import Progress, alike, look_at, same
 from manako.errors import ConfigError, LabelError
 from manako.paths import atomic_write
@@ -39,6 +40,7 @@ def split_dataset(
     fractions: tuple[float, float, float] = FRACTIONS,
     previous: Mapping[str, Split] | None = None,
     progress: Progress | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Dataset:
     """Give every sample a split: train, val and test in these `fractions`, per class.
 
@@ -49,7 +51,7 @@ def split_dataset(
     _check_fractions(fractions)
     samples = dataset.samples
     problems: list[Problem] = []
-    units = _units(dataset, problems, progress)
+    units = _units(dataset, problems, progress, max_pixels)
     fixed = _fixed(samples, previous or {})
     wanted = _wanted(samples, fractions)
     if wanted:
@@ -58,7 +60,7 @@ def split_dataset(
     split = tuple(
         sample if sample.split == s else replace(sample, split=s) for sample, s in zip(samples, chosen, strict=True)
     )
-    problems += _across(split, units)
+    problems += leaks(split, units)
     return replace(dataset, samples=split, problems=dataset.problems + tuple(problems))
 
 
@@ -67,7 +69,7 @@ def _check_fractions(fractions: tuple[float, float, float]) -> None:
         raise ConfigError("split.fractions", value=fractions)
 
 
-def _units(dataset: Dataset, problems: list[Problem], progress: Progress | None) -> list[list[int]]:
+def _units(dataset: Dataset, problems: list[Problem], progress: Progress | None, max_pixels: int) -> list[list[int]]:
     """Indices that must stay together, two or more each."""
     samples = dataset.samples
     if any(sample.group is not None for sample in samples):
@@ -76,7 +78,7 @@ def _units(dataset: Dataset, problems: list[Problem], progress: Progress | None)
             if sample.group is not None:
                 groups[sample.group].append(index)
         return [group for group in groups.values() if len(group) > 1]
-    looks = look_at(samples, progress)
+    looks = look_at(samples, progress, max_pixels=max_pixels)
     units = alike(looks)
     sizes = Counter(_class_of(sample) for sample in samples)
     too_large = [unit for unit in units if _takes_a_class(unit, samples, sizes)]
@@ -186,7 +188,7 @@ def _best(classes: Mapping[int, int], room: Mapping[Split, Counter[int]]) -> Spl
     return max(room, key=fit)
 
 
-def _across(samples: Sequence[Sample], units: Iterable[Sequence[int]]) -> list[Problem]:
+def leaks(samples: Sequence[Sample], units: Iterable[Sequence[int]]) -> list[Problem]:
     """Groups that lie in two parts because the data set itself, or an earlier run, put them there."""
     found = []
     for unit in units:

@@ -1,0 +1,101 @@
+"""A cleaned copy of a data set: without what can't be read, shows nothing, is there twice or contradicts itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from manako import idx
+from manako.decode import open_image
+from manako.duplicates import Look, same
+from manako.errors import StorageError, UsageError
+from manako.paths import atomic_write
+from manako.types import Dataset, Labels, Sample
+
+# Of equal images in several parts, the one that measures is kept: training must not have seen it.
+_KEEP_FIRST = {"test": 0, "val": 1, "train": 2, None: 3}
+
+
+def write_cleaned(dataset: Dataset, looks: Sequence[Look], out: Path) -> Path:
+    """Copy what is good to the new folder `out` as class folders, with `removed.csv` (id, reason) beside them.
+
+    Raises UsageError where `out` holds something or lies within the data, StorageError where it can't be written;
+    then nothing is left behind.
+    """
+    _check_place(dataset.root, out)
+    removed = _removed(dataset, looks)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        for index, sample in enumerate(dataset.samples):
+            if index not in removed:
+                _copy(sample, partial / _place(dataset, sample))
+        atomic_write(partial / "removed.csv", _list_of(dataset, removed))
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise StorageError("storage.unwritable", file=out, reason=error.strerror) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _check_place(root: Path, out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("check.out_not_empty", folder=out)
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UsageError("check.out_in_data", folder=out, data=root)
+
+
+def _removed(dataset: Dataset, looks: Sequence[Look]) -> dict[int, str]:
+    """Index -> the code of the reason."""
+    removed = {index: look.error.code for index, look in enumerate(looks) if look.error is not None}
+    removed |= {index: "check.blank" for index, look in enumerate(looks) if look.blank}
+    for group in same(looks):
+        labels = {t.best for index in group if isinstance(t := dataset.samples[index].target, Labels)}
+        if len(labels) > 1:
+            removed |= dict.fromkeys(group, "check.copies_two_labels")
+        else:
+            kept = min(group, key=lambda index: (_KEEP_FIRST[dataset.samples[index].split], index))
+            removed |= {index: "check.copies" for index in group if index != kept}
+    return removed
+
+
+def _place(dataset: Dataset, sample: Sample) -> Path:
+    """Where the copy goes: class folders keep their names, everything else is put into such folders."""
+    if dataset.format == "folders":
+        return Path(*(_safe(part) for part in sample.id.split("/")))
+    label = dataset.classes[sample.target.best] if isinstance(sample.target, Labels) else "unlabelled"
+    name = _safe(sample.id.replace("/", "_").replace("#", "_"))
+    if idx.is_idx_images(sample.image):
+        name += ".png"
+    return Path(sample.split or "", _safe(label), name)
+
+
+def _safe(name: str) -> str:
+    """A label may be any text, also `../..`: as the name of one folder or file."""
+    return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", name).lstrip(".").rstrip(". ")[:120] or "_"
+
+
+def _copy(sample: Sample, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise FileExistsError(17, "two images would get one name", str(target))
+    if idx.is_idx_images(sample.image):
+        open_image(sample.image, sample.frame).save(target)
+    else:
+        shutil.copyfile(sample.image, target)
+
+
+def _list_of(dataset: Dataset, removed: dict[int, str]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("id", "reason"))
+    writer.writerows((dataset.samples[index].id, removed[index]) for index in sorted(removed))
+    return text.getvalue()
