@@ -8,11 +8,16 @@ writers, as in scikit-learn's `load_digits`. Changed: stored as bytes and stretc
 from __future__ import annotations
 
 import io
+from collections import Counter
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from manako.types import SPLITS
+
+_ORDER_SEED = 20
 LEVELS = 16  # ink per pixel: how many of 4 x 4 scanned points were dark
 
 
@@ -23,3 +28,32 @@ def load_digits() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         ink, labels = file["images"], file["labels"]
     images = np.rint(ink * (255 / LEVELS)).astype(np.uint8)
     return images, labels.astype(np.int64)
+
+
+def write_digits(folder: Path, count_per_class: int | None = None, size: int = 32) -> Path:
+    """Write train/, val/ and test/ with one sub-folder a digit: dark ink on white, `size` x `size` pixels, grey.
+
+    count_per_class: at most so many images of each digit over all three parts; all 1,797 images if None. The choice
+    is always the same.
+    """
+    from PIL import Image
+
+    images, labels = load_digits()
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(labels))
+    totals = {digit: min(n, count_per_class or n) for digit, n in Counter(labels.tolist()).items()}
+    written: Counter[int] = Counter()
+    for index in order.tolist():
+        digit = int(labels[index])
+        if written[digit] < totals[digit]:
+            place = folder / _part(written[digit] / totals[digit]) / str(digit)
+            written[digit] += 1
+            place.mkdir(parents=True, exist_ok=True)
+            paper = Image.fromarray(255 - images[index])
+            paper.resize((size, size), Image.Resampling.BICUBIC).save(place / f"{index:04}.png")
+    return folder
+
+
+def _part(position: float) -> str:
+    """The part of an image that stands at `position` (0 to 1) among those of its class."""
+    train, val = 0.7, 0.15
+    return SPLITS[(position >= train) + (position >= train + val)]
