@@ -100,6 +100,7 @@ def evaluate(
     """
     _need("sklearn", "report")
     from manako.runtime.evaluate import evaluate as score
+    from manako.runtime.evaluation_files import write_evaluation
 
     with quiet(not verbose):
         predictor = load(model, device=device)
@@ -110,7 +111,7 @@ def evaluate(
         result = score(predictor, samples, dataset.classes, split=split)
         folder = Path(out) if out else Path(model) if Path(model).is_dir() else None
         if folder:
-            result.write(folder)
+            write_evaluation(result, folder)
         return result
 
 
@@ -165,7 +166,7 @@ def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, 
 def demo_data(folder: str | Path, *, task: str = "classification") -> Path:
     """The real images that come with Manako for a task, written as people have them."""
     get_task(task)
-    from manako.samples.digits import write_digits
+    from manako.samples.write_digits import write_digits
 
     return write_digits(Path(folder))
 

@@ -30,4 +30,4 @@ def run(arguments: Namespace) -> int:
         print_json(report.as_json())
     else:
         print(report.text())
-    return 0
+    return 0 if report.usable else 3

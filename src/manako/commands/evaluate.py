@@ -18,6 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from manako.api import evaluate
+    from manako.report import evaluation_text
 
     result = evaluate(
         arguments.model,
@@ -30,5 +31,5 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         print_json(result.as_json())
     else:
-        print(result.text())
+        print(evaluation_text(result))
     return 1 if result.skipped else 0

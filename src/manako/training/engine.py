@@ -45,7 +45,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+        pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self._device)
         with torch.autocast(self._device.type, self._type) if self._type else nullcontext():
             outputs = self._network(pixels)
         return {key: value.float().cpu().numpy() for key, value in zip(self._keys, outputs, strict=True)}

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
+from manako.blocks.classifier import Classifier
+from manako.doctor.curves import Reading
+from manako.doctor.history import read_run
+from manako.report import ReportContent, curves_text, evaluation_text, write_report
 from manako.results import Run
-from manako.runtime.evaluate import evaluate
-from manako.training.run import calibrate_run, load_run
+from manako.runtime.evaluate import Evaluated, evaluate
+from manako.runtime.evaluation_files import write_evaluation
+from manako.tasks import get_task
+from manako.training.plan import Reason
+from manako.training.run import LoadedRun, calibrate_run, load_run
+from manako.training.saliency import Explainer
 from manako.training.train import Trained
+from manako.types import Split
 
 
 def finish(trained: Trained, *, began: float) -> Run:
@@ -15,10 +27,18 @@ def finish(trained: Trained, *, began: float) -> Run:
 
     began: `time.monotonic()` when the command started.
     """
-    run = calibrate_run(load_run(trained.folder.path), trained.dataset)
-    split = "test" if trained.dataset.of("test") else "val"
+    run = calibrate_run(load_run(trained.folder.path, device=trained.device), trained.dataset)
+    split: Split = "test" if trained.dataset.of("test") else "val"
     measured = evaluate(run.predictor, trained.dataset.of(split), trained.dataset.classes, split=split)
-    measured.write(trained.folder.path)
+    write_evaluation(measured, trained.folder.path)
+    history = trained.result.history
+    reading = read_run(history, higher_is_better=get_task(run.card.task).higher_is_better)
+    seconds = time.monotonic() - began
+    write_report(trained.folder.report, _content(trained, run, measured, reading, seconds=seconds))
+    texts = (
+        curves_text(history, score=measured.evaluation.main.name, reading=reading),
+        evaluation_text(measured),
+    )
     return Run(
         folder=trained.folder.path,
         task=run.card.task,
@@ -27,5 +47,35 @@ def finish(trained: Trained, *, began: float) -> Run:
         split=split,
         seconds=time.monotonic() - began,
         epochs=trained.result.epochs,
-        verdict="",
+        verdict=reading.verdict.value,
+        notes=texts,
     )
+
+
+def _content(
+    trained: Trained, run: LoadedRun, measured: Evaluated, reading: Reading, *, seconds: float
+) -> ReportContent:
+    folder = trained.folder
+    explain = None
+    if isinstance(run.model, Classifier):
+        explain = Explainer(run.model, run.card.preprocess, max_pixels=trained.max_pixels)
+    return ReportContent(
+        name=folder.path.name,
+        run=str(folder.path),
+        card=run.card,
+        evaluated=measured,
+        history=trained.result.history,
+        reading=reading,
+        choices=_choices(folder.plan),
+        config=folder.config.read_text("utf-8"),
+        dataset=trained.dataset,
+        environment=json.loads(folder.environment.read_text("utf-8")),
+        best_epoch=trained.result.best.epoch,
+        seconds=seconds,
+        explain=explain,
+        max_pixels=trained.max_pixels,
+    )
+
+
+def _choices(plan: Path) -> Sequence[Reason]:
+    return [Reason(**record) for record in json.loads(plan.read_text("utf-8"))]

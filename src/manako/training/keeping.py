@@ -56,6 +56,7 @@ class Keeper:
     def save(self, state: RunState) -> None:
         """`best.safetensors` first: the state in `last.safetensors` may speak of it. Raises StorageError."""
         started = time.monotonic()
+        state.lines = len(self.history)
         if self.writes:
             if self._best is not None:
                 save_checkpoint(self.run.best, self._best)
@@ -78,7 +79,7 @@ class Keeper:
         except (KeyError, ValueError, RuntimeError) as error:
             reason = str(error.args[0])[:120]
             raise ModelFileError("resume.state_mismatch", file=self.run.last, field=reason) from None
-        self.history = [line for line in read_history(self.run.history) if line.get("step", 0) <= state.step]
+        self.history = read_history(self.run.history)[: state.lines]
         if self.writes:
             write_history(self.run.history, self.history)
 

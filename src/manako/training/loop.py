@@ -207,7 +207,7 @@ class _Loop:
         frozen = progress < (config.freeze or 0.0)
         if frozen != self.freeze.on:
             self.freeze.set(frozen)
-        self.lr = self.optimisers.set_rate(rate(config.schedule, progress, warmup=config.warmup or 0.0))
+        state.lr = self.optimisers.set_rate(rate(config.schedule, progress, warmup=config.warmup or 0.0))
         seed = counted_seed(config.seed, "network", state.epoch, state.batch, self.processes.rank)
         seed_device(seed, self.hardware.device)
         self.losses.append(self.stepper.step(self.feed.parts(index, epoch=state.epoch, number=state.batch)))
@@ -269,7 +269,7 @@ class _Loop:
             "step": state.step,
             "progress": round(state.progress, 6),
             "seconds": round(self.budget.elapsed, 3),
-            "lr": self.lr,
+            "lr": state.lr,
             "training_loss": mean,
             "validation_loss": loss,
             "validation_score": score,

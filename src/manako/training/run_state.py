@@ -28,13 +28,15 @@ class Best:
 @dataclass
 class RunState:
     """epoch, batch: the next batch to learn from. elapsed: seconds of all parts of the run. loss_sum over loss_steps:
-    since the last look. scaler: of fp16's gradients."""
+    since the last look. lines: of the history. scaler: of fp16's gradients."""
 
     step: int = 0
     epoch: int = 0
     batch: int = 0
     elapsed: float = 0.0
     progress: float = 0.0
+    lr: float = 0.0
+    lines: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
     average_at: float = 0.0
@@ -58,7 +60,7 @@ class RunState:
         return cls(**values)
 
 
-_WHOLE = ("step", "epoch", "batch", "loss_steps")
+_WHOLE = ("step", "epoch", "batch", "loss_steps", "lines")
 _TABLES = ("config", "hardware", "scaler")
 
 

@@ -44,7 +44,8 @@ class Trained:
     folder: RunFolder
     dataset: Dataset
     result: FitResult
-    seconds: float
+    device: str
+    max_pixels: int
     problems: tuple[Problem, ...]
 
 
@@ -82,6 +83,7 @@ def _learn(
     for code, facts in model.notes:
         say(code, **facts)
     hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
+    spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
         model,
         task=get_task(dataset.task),
@@ -91,11 +93,12 @@ def _learn(
         card=card,
         hardware=hardware,
         processes=processes,
-        **_times(config, spent=time.monotonic() - began, reserve=reserve),
+        spent=spent,
+        reserve=reserve,
         resume=resume,
     )
     problems = data.train.problems + data.validation.problems
-    return Trained(folder, dataset, result, time.monotonic() - began, problems)
+    return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems)
 
 
 def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
@@ -163,11 +166,11 @@ def _hardware(
     return hardware, 3.0 + 1.5 * evaluated / fastest
 
 
-def _times(config: RunConfig, *, spent: float, reserve: float) -> dict[str, float]:
+def _times(config: RunConfig, *, spent: float, reserve: float) -> tuple[float, float]:
     """Loading and measuring count as part of `minutes`, but learning always gets half of them."""
     half = (config.minutes or 0.0) * 60 / 2
     spent = min(spent, half)
-    return {"spent": spent, "reserve": min(reserve, half - spent)}
+    return spent, min(reserve, half - spent)
 
 
 def _split(dataset: Dataset, config: RunConfig, folder: RunFolder) -> Dataset:
@@ -193,7 +196,7 @@ def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
 
 
 def _tell(config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
-    counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}  # type: ignore[arg-type]
+    counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}
     say("train.data", format=dataset.format, task=dataset.task, classes=len(dataset.classes), **counts)
     for code in dict.fromkeys(reason.code for reason in reasons):
         same = [reason for reason in reasons if reason.code == code]

@@ -1,0 +1,113 @@
+"""The whole line on generated images: check, train, evaluate, predict, export, predict without PyTorch, resume."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import manako
+from manako.cli import main
+from manako.errors import ConfigError, ManakoError
+from manako.tasks import get_task, task_names
+
+SMALL = ["--model", "cnn", "--imgsz", "32", "--epochs", "8", "--precision", "fp32", "--lang", "en"]
+
+
+@pytest.fixture(scope="module", params=task_names())
+def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp(request.param) / "data"
+    get_task(request.param).synthetic(folder, seed=3, count=96)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    assert main(["train", str(data), "--out", str(folder), *SMALL]) == 0
+    return folder
+
+
+def test_a_run_folder_explains_itself(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "config.yaml",
+        "classes.json",
+        "split.csv",
+        "environment.json",
+        "plan.json",
+        "metrics.jsonl",
+        "best.safetensors",
+        "last.safetensors",
+        "evaluation.json",
+        "report.html",
+    } <= names
+    report = (run / "report.html").read_text("utf-8")
+    assert "<svg" in report and "http://" not in report.replace("http://www.w3.org/", "")
+    config = manako.config.RunConfig.read(run / "config.yaml")
+    still_open = [name for name in ("model", "lr", "imgsz", "channels", "optimiser") if getattr(config, name) is None]
+    assert not still_open and config.batch != "auto" and config.augment != "auto"
+
+
+def test_evaluate_prints_one_object(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"task", "model", "split", "count", "main", "metrics", "per_class"} <= set(found)
+    assert found["main"]["low"] <= found["main"]["value"] <= found["main"]["high"]
+    assert found["main"]["value"] > 0.5
+
+
+def test_predict_writes_a_line_an_image_and_reports_a_bad_file(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted(data.rglob("*.png"))[:5]
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(images[0].read_bytes()[:60])
+    status = main(["predict", str(run), *map(str, images), str(broken), "--out", str(tmp_path / "out"), "--draw"])
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert status == 1 and len(lines) == 6
+    assert {"image", "width", "height", "predictions"} == set(lines[0]) and "error" in lines[-1]
+    assert len(list((tmp_path / "out" / "pictures").rglob("*.*"))) == 5
+
+
+def test_the_exported_model_agrees_without_pytorch(run: Path, data: Path, tmp_path: Path) -> None:
+    exported = manako.export(run, out=tmp_path / "model.onnx").as_json()
+    assert float(str(exported["max_difference"])) <= 1e-4
+    image = next(iter(sorted(data.rglob("*.png"))))
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import json, manako\n"
+        f"p = manako.load({str(tmp_path / 'model.onnx')!r})\n"
+        f"print(json.dumps([p.as_json(r) for r in p.predict([{str(image)!r}])]))\n"
+    )
+    shipped = json.loads(subprocess.check_output([sys.executable, "-c", program]))
+    predictor = manako.load(run)
+    trained = [predictor.as_json(result) for result in predictor.predict([image])]
+    assert shipped[0]["predictions"][0]["class"] == trained[0]["predictions"][0]["class"]
+    assert shipped[0]["predictions"][0]["score"] == pytest.approx(trained[0]["predictions"][0]["score"], abs=1e-4)
+
+
+def test_a_run_can_be_made_longer(run: Path, data: Path) -> None:
+    longer = manako.train(resume=run, epochs=10)
+    assert longer.epochs == 10
+    with pytest.raises(ManakoError):
+        manako.train(resume=run, epochs=12, lr=0.5)
+
+
+def test_an_existing_run_is_left_alone(run: Path, data: Path) -> None:
+    before = (run / "best.safetensors").read_bytes()
+    with pytest.raises(ManakoError, match="resume"):
+        manako.train(data, out=run, epochs=1)
+    assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(ConfigError, match="epochs"):
+        manako.train("anywhere", epocs=3)
+
+
+def test_every_public_name_exists() -> None:
+    assert all(hasattr(manako, name) for name in manako.__all__)
