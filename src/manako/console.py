@@ -6,13 +6,15 @@ Standard output belongs to results, so `--json` stays one clean object there.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from manako.messages import message
 
 T = TypeVar("T")
+LINE_EVERY = 10.0  # seconds, where there is no terminal
 _quiet = False
 
 
@@ -40,26 +42,23 @@ def write(text: str) -> None:
         tqdm.write(text, file=sys.stderr)
 
 
-class Bar:
-    """A progress bar with the time left. Steps may be fractions; `note` shows the latest numbers."""
+class Bar(Protocol):
+    """Progress with the time left. Steps may be fractions; `note` shows the latest numbers."""
 
-    def __init__(self, label: str, total: float | None, unit: str = "") -> None:
+    def step(self, amount: float = 1, note: str = "") -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _TerminalBar:
+    """A bar that redraws itself."""
+
+    def __init__(self, label: str, total: float | None, unit: str) -> None:
         from tqdm import tqdm
 
-        plain = "{l_bar}{bar}| {n:.4g}/{total:.4g}{unit} [{elapsed}<{remaining}{postfix}]" if total else None
-        interactive = sys.stderr.isatty()
+        shape = "{l_bar}{bar}| {n:.4g}/{total:.4g}{unit} [{elapsed}<{remaining}{postfix}]" if total else None
         self._bar = tqdm(
-            total=total,
-            desc=label,
-            unit=unit,
-            file=sys.stderr,
-            leave=False,
-            dynamic_ncols=interactive,
-            ncols=None if interactive else 100,
-            mininterval=0.2 if interactive else 10.0,
-            delay=0.0 if interactive else 2.0,
-            disable=_quiet,
-            bar_format=plain,
+            total=total, desc=label, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True, bar_format=shape
         )
 
     def step(self, amount: float = 1, note: str = "") -> None:
@@ -71,10 +70,44 @@ class Bar:
         self._bar.close()
 
 
+class _Lines:
+    """Where output goes to a file or a log: a line now and then, nothing for what is quickly done."""
+
+    def __init__(self, label: str, total: float | None, unit: str) -> None:
+        self._label, self._total, self._unit = label, total, unit
+        self._done, self._note = 0.0, ""
+        self._began = self._told = time.monotonic()
+
+    def step(self, amount: float = 1, note: str = "") -> None:
+        self._done += amount
+        self._note = note or self._note
+        now = time.monotonic()
+        if now - self._told >= LINE_EVERY:
+            self._told = now
+            left = (now - self._began) * ((self._total or 0) / self._done - 1) if self._done else 0.0
+            facts = {"done": self._done, "total": self._total or 0, "unit": self._unit, "left": max(0.0, left)}
+            say("console.progress", label=self._label, note=self._note, **facts)
+
+    def close(self) -> None:
+        pass
+
+
+class _Silence:
+    def step(self, amount: float = 1, note: str = "") -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 @contextmanager
 def bar(key: str, total: float | None, unit: str = "", **facts: object) -> Iterator[Bar]:
     """`with bar("training.bar", total=100) as b: b.step(note="loss 0.3")`."""
-    made = Bar(message(key, **facts), total, unit)
+    made: Bar
+    if _quiet:
+        made = _Silence()
+    else:
+        made = (_TerminalBar if sys.stderr.isatty() else _Lines)(message(key, **facts), total, unit)
     try:
         yield made
     finally:
