@@ -116,7 +116,7 @@ def bar(key: str, total: float | None, unit: str = "", **facts: object) -> Itera
 
 def progress(items: Iterable[T], key: str, total: int | None = None, **facts: object) -> Iterator[T]:
     """Go through `items` behind a bar."""
-    with bar(key, total, **facts) as made:
+    with bar(key, total, "", **facts) as made:
         for item in items:
             yield item
             made.step()
