@@ -174,10 +174,20 @@ def _expand(text: str) -> Iterator[Path]:
     if path.is_dir():
         yield from _walk(path)
     elif not path.exists() and glob.has_magic(text):
-        for match in sorted(glob.iglob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
-            yield from _walk(Path(match)) if Path(match).is_dir() else [Path(match)]
+        for match in _matches(text):
+            yield from _walk(match) if match.is_dir() else [match]
     else:
         yield path
+
+
+def _matches(pattern: str) -> list[Path]:
+    """`Path.glob`, unlike the glob module, doesn't follow links round in circles."""
+    named, anchor = Path(pattern).parts, Path(pattern).anchor
+    try:
+        found = Path(anchor).glob(str(Path(pattern))[len(anchor) :])
+        return sorted(p for p in found if not any(is_hidden(part) for part in p.parts if part not in named))
+    except ValueError as error:
+        raise UsageError("paths.bad_pattern", pattern=pattern, reason=error) from error
 
 
 def _walk(folder: Path) -> Iterator[Path]:
