@@ -109,6 +109,13 @@ def test_rising_loss_with_rising_score_is_over_confidence() -> None:
     falls = tuple(score - 0.01 * np.maximum(0, np.arange(30) - 14))
     assert read(falling(30, floor=0.01), validation, validation_score=falls).verdict is Verdict.OVER_FITTING
 
+    still = tuple(np.full(30, 0.9))
+    assert read(falling(30, floor=0.01), validation, validation_score=still).verdict is Verdict.OVER_FITTING
+    at_the_end = read(falling(30, floor=0.01), validation, validation_score=still, progress=1.0)
+    assert at_the_end.verdict is Verdict.DONE, "a slight rise at the end of a schedule, no accuracy lost"
+    steep = planted(30, turn=14, pace=3, rise=0.05)
+    assert read(falling(30), steep, validation_score=still, progress=1.0).verdict is Verdict.OVER_FITTING
+
 
 def test_a_loss_that_both_curves_share_rising_is_not_over_fitting() -> None:
     both = planted(30, turn=14, pace=3, rise=0.01)

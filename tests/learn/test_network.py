@@ -82,7 +82,7 @@ def test_sizes_by_formula() -> None:
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: convolution_size(3, 5), r"kernel of 5 .* size of 3 .*floor\(\(3 \+ 2 × 0 - 5\) / 1\) \+ 1.*of at least 1"),
+        (lambda: convolution_size(3, 5), r"kernel of 5 .*floor\(\(3 \+ 2 × 0 - 5\) / 1\) \+ 1.*of at least 1"),
         (lambda: convolution_size(3, 0), "kernel must be a whole number of at least 1, not 0"),
         (lambda: convolution_size(3, 2, 0), "stride must be"),
         (lambda: convolution_size(3, 2, 1, -1), "padding must be a whole number of at least 0"),

@@ -8,7 +8,7 @@ The course, the report of a run and `manako diagnose curves.csv` all ask `read_c
 - The rise counts when it is a trend (Kendall's tau since the turn), stands clear of the noise (median absolute second
   difference), matters beside the fall before it, and the training loss did not rise with it.
 - Training loss above validation loss is normal (dropout, augmentation, label smoothing): no rule uses that gap.
-- A rise of the validation loss while the validation score holds or rises is over-confidence: no accuracy is lost.
+- A rise of the validation loss while the validation score still rises is over-confidence: no accuracy is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from manako.messages import message
 
 SHORTEST = 5  # epochs; fewer show no trend
 MATTERS = 0.05  # a rise of this share of the fall before it (or of the level) is worth a word
-SLIGHT = 0.15  # a rise up to this share of the fall, the score holding, costs no accuracy
+SLIGHT = 0.15  # a rise up to this share of the fall, the score standing, is over-confidence at a schedule's end
 FAST, SLOW = 0.10, 0.02  # the fall to come in another quarter of the run, as a share of the level
 LEARNED = 0.05  # a loss that fell by less than this share of its start has hardly learned
 RUNNING = 0.9  # before this share of the schedule a plateau says little: the learning rate is still high
@@ -140,7 +140,7 @@ def _turned(training: Array, judged: Array, score: Array, progress: float | None
         return None  # both rise together: a disturbance, such as a change of augmentation, not over-fitting
     facts = {"epoch": turn.index + 1, "lowest": turn.level, "last": turn.level + turn.rise}
     rise = Evidence("curves.evidence.validation_rises", facts)
-    if len(score) and _score_holds(score, turn):
+    if len(score) and _score_holds(score, turn, progress):
         return _over_confident(score, turn, rise, progress)
     fell = {"epoch": turn.index + 1, "then": float(learned[turn.index]), "now": float(training[-1])}
     evidence = (rise, Evidence("curves.evidence.training_falls", fell))
@@ -148,12 +148,14 @@ def _turned(training: Array, judged: Array, score: Array, progress: float | None
     return Reading(Verdict.OVER_FITTING, turn.index + 1, evidence, tuple(f"curves.advice.{n}" for n in names))
 
 
-def _score_holds(score: Array, turn: Turn) -> bool:
+def _score_holds(score: Array, turn: Turn, progress: float | None) -> bool:
+    """It still rises; or it stands, at the end of a schedule, beside a slight rise of the loss."""
     around = score[max(0, turn.index - 1) : turn.index + 2].mean()
-    gain, noise = score[-turn.tail :].mean() - around, noise_of(score)
-    rising = bool(gain > 0 and trend_z(score[turn.index :]) > 1.64)
+    gain, noise = score[-turn.tail :].mean() - around, noise_of(score) / np.sqrt(turn.tail)
+    rising = bool(gain > noise and trend_z(score[turn.index :]) > 2.3)
+    at_the_end = progress is not None and progress >= RUNNING
     slight = turn.rise <= SLIGHT * max(turn.fall, abs(turn.level))
-    return rising or bool(slight and gain >= -noise / np.sqrt(turn.tail))
+    return rising or bool(at_the_end and slight and gain >= -noise)
 
 
 def _over_confident(score: Array, turn: Turn, rise: Evidence, progress: float | None) -> Reading:
@@ -201,7 +203,7 @@ def _hardly_learned(losses: Array) -> bool:
 
 
 def _flat_since(losses: Array, window: int, level: float) -> int:
-    """The first epoch from which the smoothed loss stays as low as it ends."""
+    """The first epoch at which the smoothed loss is as low as the run ends."""
     smooth = despike(losses)
-    above = smooth > smooth[-window:].mean() + SLOW * level + 2 * noise_of(smooth)
-    return int(np.flatnonzero(above)[-1]) + 2 if above.any() else 1
+    low = smooth <= smooth[-window:].mean() + SLOW * level + 2 * noise_of(smooth)
+    return min(int(np.argmax(low)), len(losses) - window) + 1

@@ -62,7 +62,7 @@ def trend_z(curve: Array) -> float:
 def lowest_turn(curve: Array) -> Turn:
     """The lowest point of the unimodal curve nearest to this one, and how sure the rise after it is.
 
-    Sure: a trend, clear of the noise, and twice any rise that the curve undid before (training that wanders).
+    Sure: a trend, clear of the noise, and half as large again as any rise that the curve undid before (training that wanders).
     """
     smooth = despike(curve)
     index = _turning_index(curve, smooth)
@@ -72,13 +72,17 @@ def lowest_turn(curve: Array) -> Turn:
     level = float(around.mean())
     noise = max(noise_of(curve, lag) for lag in range(1, 1 + min(4, max(1, len(curve) // 9))))
     rise = float(np.median(curve[-tail:])) - level
-    clear = rise > 4 * noise * np.sqrt(1 / len(around) + 1 / tail) and rise > 2 * _largest_rise(smooth[: index + 1])
+    clear = rise > 4 * noise * np.sqrt(1 / len(around) + 1 / tail) and rise > 1.5 * _largest_rise(curve[: index + 1])
     rises = bool(len(after) >= 5 and clear and trend_z(curve[index:]) > 2.5)
     return Turn(index, level, float(curve[0]) - level, rise, tail, rises)
 
 
 def _largest_rise(curve: Array) -> float:
-    return float((curve - np.minimum.accumulate(curve)).max())
+    """Over its lowest value so far, of the running median of five."""
+    if len(curve) < 5:
+        return 0.0
+    smooth = np.median(np.lib.stride_tricks.sliding_window_view(curve, 5), axis=1)
+    return float((smooth - np.minimum.accumulate(smooth)).max())
 
 
 def _turning_index(curve: Array, smooth: Array) -> int:
