@@ -62,7 +62,7 @@ def trend_z(curve: Array) -> float:
 def lowest_turn(curve: Array) -> Turn:
     """The lowest point of the unimodal curve nearest to this one, and how sure the rise after it is.
 
-    Sure: a trend, clear of the noise, and half as large again as any rise that the curve undid before (training that wanders).
+    Sure: a trend, clear of the noise, and half as large again as any rise before it: curves that wander have those.
     """
     smooth = despike(curve)
     index = _turning_index(curve, smooth)

@@ -38,22 +38,27 @@ optimisers.py   SGD(rate, weight_decay=0) Momentum(rate, momentum=.9, weight_dec
 descent.py      CURVES: name -> LossCurve(name, loss, slope, low, high, start)
                 descend(curve, start, rate, steps) -> tuple[Point(step, weight, loss, slope, update), ...]
 surfaces.py     SURFACES: name -> Surface(name, loss(x, y), gradient(x, y), start, bounds (x0, x1, y0, y1), minima)
-                walk(surface, optimiser, steps) -> Walk(points (T + 1, 2), losses (T + 1,))
-training.py     train(network, x, y, epochs, batch_size, optimiser, validation=(x, y), order="shuffled"|"sorted"|
-                "stratified", patience=None, seed=0) -> History(curves: doctor.curves.Curves, step_losses, epochs,
-                best_epoch, stopped_early, seconds);  batches(labels, batch_size, order, rng);  accuracy(network, x, y)
-ways_to_learn.py  compare(samples=600, epochs=..., seed=0) -> Comparison(ways, target_loss);  Way(name, batch_size,
-                steps_per_epoch, peak_bytes, loss_variance, seconds_per_epoch, seconds_to_target, epochs_to_target,
-                step_losses, accuracy_before_new_data, accuracy_after_new_data, accuracy_by_order: {order: float})
-experiments.py  EXPERIMENTS: name -> Experiment(name, expected: Verdict, mends: name | None, ...)
-                run(name, seed=0) -> Outcome(experiment, history, reading)
-                names: not_done going_well done over_fits dropout more_data weight_decay early_stopping
-cnn.py          build(rng=None, dtype=float64) -> Network    learn_digits(epochs=..., seed=0, dtype=float32) -> Result(
-                network, history, accuracy, seconds, held_out (indices), predicted)
+                walk(surface, optimiser, steps=100, start=None) -> Walk(points (T + 1, 2), losses (T + 1,), diverged)
+digits.py       digits(seed=0, dtype=float64) -> Digits(images (N, 1, 8, 8) 0..1, labels, held_out_images,
+                held_out_labels, held_out_indices): .rows() -> both as (N, 64)
+training.py     train(network, x, target, epochs, batch_size, optimiser, validation=(x, target),
+                order="shuffled"|"sorted"|"stratified", patience=None, planned=None, seed=0) -> History(curves:
+                doctor.curves.Curves, step_losses, epochs, best_epoch, stopped_early, seconds)
+                batches(labels, size, order, rng)   accuracy(network, x, labels)
+ways_to_learn.py  compare(samples=600, seed=0) -> Comparison(ways, samples, target_loss);  Way(name, batch_size, rate,
+                steps_per_epoch, peak_bytes, activation_bytes, loss_variance, seconds_per_epoch, seconds_to_target,
+                epochs_to_target, step_losses, accuracy_before_new_data, accuracy_after_new_data,
+                accuracy_by_order: {order: float})
+experiments.py  EXPERIMENTS: name -> Experiment(name, expected: tuple[Verdict, ...], samples, ..., mends: name | None)
+                run(name, seed=0), run_experiment(experiment, seed=0) -> Outcome(experiment, history, reading, lowest,
+                kept);  names: not_done going_well done over_fits dropout more_data weight_decay early_stopping
+cnn.py          build(rng=None, dtype=float64) -> Network    learn_digits(epochs=12, batch_size=32, seed=0,
+                dtype=float32) -> Result(network, history, accuracy, seconds, held_out (indices), labels, predicted)
                 feature_maps(network, image (H, W)) -> tuple[(layer name, (C, H, W)), ...]
                 kernels(network) -> tuple[(layer name, (maps, channels, k, k)), ...]
-autoencoder.py  build(code=8, rng=None)   learn_digits(code=8, epochs=..., seed=0) -> Result(network, history,
-                inputs (N, 8, 8), codes (N, code), outputs (N, 8, 8));  encode(network, x)   decode(network, codes)
+autoencoder.py  build(code=8, rng=None)   learn_digits(code=8, epochs=60, seed=0) -> Result(network, history,
+                inputs (N, 8, 8), codes (N, code), outputs (N, 8, 8), labels, error, linear_error)
+                encode(network, x)   decode(network, codes)
 
 `manako.samples.digits.load_digits() -> (images (1797, 8, 8) uint8 0..255, labels (1797,) int64)`.
 `manako.doctor.curves.read_curves(Curves(...)) -> Reading` reads every learning curve, here and in the reports.

@@ -32,7 +32,8 @@ def step_derivative(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """Through e^-|x|, so that no large x overflows."""
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small).astype(x.dtype) / (1 + small)
+    value: Array = np.where(x >= 0, 1.0, small).astype(x.dtype) / (1 + small)
+    return value
 
 
 def sigmoid_derivative(x: Array) -> Array:
@@ -66,8 +67,9 @@ def leaky_relu_derivative(x: Array, slope: float = 0.01) -> Array:
 
 def softmax(x: Array) -> Array:
     """The largest is subtracted first: the same value, and e^x can't overflow."""
-    powers = np.exp(x - x.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
+    powers: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def softmax_derivative(x: Array) -> Array:
@@ -144,4 +146,5 @@ class Softmax(Layer):
 
     def backward(self, gradient: Array) -> Array:
         s = self.output
-        return s * (gradient - (gradient * s).sum(axis=-1, keepdims=True))
+        along: Array = (gradient * s).sum(axis=-1, keepdims=True)
+        return s * (gradient - along)

@@ -41,7 +41,8 @@ class MeanSquaredError(Loss):
 
     def each(self, outputs: Array, target: Array | Integers) -> Array:
         require_shape(f"{self.name} target", np.asarray(target), outputs.shape)
-        return ((outputs - target) ** 2).reshape(len(outputs), -1).mean(axis=1)
+        each: Array = ((outputs - target) ** 2).reshape(len(outputs), -1).mean(axis=1)
+        return each
 
     def gradient(self, outputs: Array, target: Array | Integers) -> Array:
         difference: Array = (outputs - target).astype(outputs.dtype)
@@ -56,7 +57,8 @@ class BinaryCrossEntropy(Loss):
     def each(self, outputs: Array, target: Array | Integers) -> Array:
         require_shape(f"{self.name} target", np.asarray(target), outputs.shape)
         loss = np.maximum(outputs, 0) - outputs * target + np.log1p(np.exp(-np.abs(outputs)))
-        return loss.reshape(len(outputs), -1).mean(axis=1)
+        each: Array = loss.reshape(len(outputs), -1).mean(axis=1)
+        return each
 
     def gradient(self, outputs: Array, target: Array | Integers) -> Array:
         difference: Array = (sigmoid(outputs) - target).astype(outputs.dtype)
@@ -71,8 +73,8 @@ class CategoricalCrossEntropy(Loss):
     def each(self, outputs: Array, target: Array | Integers) -> Array:
         ids = _class_ids(self.name, outputs, target)
         shifted = outputs - outputs.max(axis=1, keepdims=True)
-        log_sum: Array = np.log(np.exp(shifted).sum(axis=1))
-        return log_sum - shifted[np.arange(len(ids)), ids]
+        each: Array = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(ids)), ids]
+        return each
 
     def gradient(self, outputs: Array, target: Array | Integers) -> Array:
         ids = _class_ids(self.name, outputs, target)

@@ -83,4 +83,5 @@ class Adam(Optimiser):
         self.mean[name] = b1 * self.mean.get(name, zero) + (1 - b1) * gradient
         self.square[name] = b2 * self.square.get(name, zero) + (1 - b2) * gradient**2
         mean = self.mean[name] / (1 - b1**self.steps)
-        return self.rate * mean / (np.sqrt(self.square[name] / (1 - b2**self.steps)) + self.epsilon)
+        spread: Array = np.sqrt(self.square[name] / (1 - b2**self.steps)) + self.epsilon
+        return self.rate * mean / spread

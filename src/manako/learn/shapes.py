@@ -9,10 +9,12 @@ Source: V. Dumoulin, F. Visin, "A guide to convolution arithmetic for deep learn
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from manako.errors import ConfigError, DataError
-from manako.learn.layer import Array
 
 
 def convolution_size(size: int, kernel: int, stride: int = 1, padding: int = 0, *, layer: str = "convolution") -> int:
@@ -60,7 +62,7 @@ def _require_steps(layer: str, kernel: int, stride: int, padding: int) -> None:
     require_count(layer, "padding", padding, at_least=0)
 
 
-def require_shape(layer: str, x: Array, expected: tuple[int | str, ...]) -> None:
+def require_shape(layer: str, x: npt.NDArray[Any], expected: tuple[int | str, ...]) -> None:
     """Numbers in `expected` must match, names ("N", "H") stand for any size."""
     fits = x.ndim == len(expected) and all(
         isinstance(want, str) or want == got for want, got in zip(expected, x.shape, strict=True)

@@ -6,7 +6,7 @@
     batch        n             1                   exact for these data        of all n data
 
 One network (64-32-10), one start and the same n digits for all; each way has a learning rate that suits it, since a
-noisy gradient bears small steps only. Every number is measured on the machine that runs it. Shapes: x (n, 64), labels (n,).
+noisy gradient bears small steps only. All is measured on the machine that runs it. Shapes: x (n, 64), labels (n,).
 Source: D. R. Wilson, T. R. Martinez, "The general inefficiency of batch training", 2003; L. Bottou, 2012.
 """
 
