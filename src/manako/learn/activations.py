@@ -30,9 +30,8 @@ def step_derivative(x: Array) -> Array:
 
 
 def sigmoid(x: Array) -> Array:
-    """Through e^-|x|, so that no large x overflows."""
-    small = np.exp(-np.abs(x))
-    value: Array = np.where(x >= 0, 1.0, small).astype(x.dtype) / (1 + small)
+    """Through log(e^0 + e^-x), so that no large x overflows."""
+    value: Array = np.exp(-np.logaddexp(0, -x))
     return value
 
 
