@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +68,7 @@ class Heatmap(Mark):
 
     tight: ClassVar[bool] = True
     numbered: ClassVar[bool] = False
-    values: NDArray[np.float64]
+    values: NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
     kind: Kind = "magnitude"
     extent: tuple[float, float, float, float] | None = None
     low: float | None = None
@@ -126,7 +126,7 @@ class Cells(Mark):
 
     tight: ClassVar[bool] = True
     numbered: ClassVar[bool] = False
-    values: NDArray[np.float64]
+    values: NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
     texts: Sequence[Sequence[str]] = ()
     kind: Kind = "shade"
     low: float | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from manako.figures.geometry import Box
 from manako.figures.sizes import CAP
 from manako.figures.view import Style, View, draw_arrow, draw_marker
 
-Numbers = Sequence[float] | NDArray[np.float64]
+Numbers = Sequence[float] | NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
 Span = tuple[NDArray[np.float64], NDArray[np.float64]]  # the x and the y values that the axes must hold
 
 

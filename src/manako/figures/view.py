@@ -97,7 +97,7 @@ def draw_marker(canvas: Canvas, name: str, at: Point, radius: float, colour: Rgb
     if name == "circle":
         canvas.circle(at, radius, colour, stroke=ground, width=0.8)
     elif name == "ring":
-        canvas.circle(at, radius * 0.85, None, stroke=colour, width=max(radius * 0.4, 1))
+        canvas.circle(at, radius * 0.85, None, stroke=colour, width=min(max(radius * 0.4, 1), 1.8))
     else:
         shape = [(at[0] + x * radius, at[1] + y * radius) for x, y in _SHAPES[name]]
         canvas.polygon(shape, colour, stroke=ground, width=0.8)

@@ -13,7 +13,6 @@ from manako.figures import Figure
 from manako.figures.plain import plain
 from manako.figures.scales import minus
 
-
 _NUMBER = re.compile(r"[−+]?[\d.,]*(e−?\d+)?( ?[%×a-zA-Z]{1,3})?|–|[−+]?∞")
 
 

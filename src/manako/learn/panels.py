@@ -30,11 +30,12 @@ def plane(
     across, up = np.linspace(low[0], high[0], FINE), np.linspace(low[1], high[1], FINE)
     everywhere = np.stack(np.meshgrid(across, up), -1).reshape(-1, 2)
     classes = np.asarray(predict(everywhere), np.float64).reshape(FINE, FINE)
-    marks: list[Mark] = [Heatmap(classes, "classes", (low[0], high[0], low[1], high[1])), *more]
+    marks: list[Mark] = [Heatmap(classes, "classes", (low[0], high[0], low[1], high[1]))]
     for index, name in enumerate(names):
         chosen = points[labels == index]
         marks.append(Points(chosen[:, 0], chosen[:, 1], name, colour=str(index % 6 + 1), size=5))
-    return Panel(marks, title, Axis(axes[0]), Axis(axes[1]), width=size, height=size, caption=caption)
+    across_axis, up_axis = Axis(axes[0], low[0], high[0]), Axis(axes[1], low[1], high[1])
+    return Panel([*marks, *more], title, across_axis, up_axis, width=size, height=size, caption=caption)
 
 
 def table(

@@ -1,6 +1,6 @@
 """The topics of the course, one file each: adding a file adds a topic.
 
-    TITLE   key of the message catalogue
-    ORDER   place in the course
-    play(seed=0) -> Lesson
+TITLE   key of the message catalogue
+ORDER   place in the course
+play(seed=0) -> Lesson
 """

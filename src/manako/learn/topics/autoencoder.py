@@ -21,7 +21,11 @@ def play(seed: int = 0) -> Lesson:
     result = autoencoder.learn_digits(seed=seed)
     plane = autoencoder.learn_digits(code=2, seed=seed)
     rows = [
-        [str(result.labels[i]), numbers(result.codes[i], 1), number(((result.inputs[i] - result.outputs[i]) ** 2).mean(), 4)]
+        [
+            str(result.labels[i]),
+            numbers(result.codes[i], 1),
+            number(((result.inputs[i] - result.outputs[i]) ** 2).mean(), 4),
+        ]
         for i in range(SHOWN)
     ]
     table = Table([message("learn.autoencoder.digit"), message("learn.autoencoder.code"), message("learn.error")], rows)
@@ -43,16 +47,15 @@ def play(seed: int = 0) -> Lesson:
 
 def _digits(result: autoencoder.Result) -> Figure:
     rows = ((result.inputs, "learn.input"), (result.outputs, "learn.output"))
-    panels = [
-        picture(images[i], message(key) if i == 0 else "", side=72) for images, key in rows for i in range(SHOWN)
-    ]
+    panels = [picture(images[i], message(key) if i == 0 else "", side=72) for images, key in rows for i in range(SHOWN)]
     return Figure(panels, message("learn.autoencoder.title"), message("learn.autoencoder.note"), columns=SHOWN)
 
 
 def _plane(plane: autoencoder.Result) -> Figure:
-    marks = [
-        Points(*plane.codes[plane.labels == digit].T, str(digit), size=4) for digit in range(10)
-    ]
+    marks = []
+    for digit in range(10):
+        codes = plane.codes[plane.labels == digit]
+        marks.append(Points(codes[:, 0], codes[:, 1], str(digit)))
     axes = Axis(message("learn.autoencoder.code_part", part=1)), Axis(message("learn.autoencoder.code_part", part=2))
     panel = Panel(marks, message("learn.autoencoder.plane"), *axes, width=420, height=340)
     return Figure([panel], note=message("learn.autoencoder.plane_note"))
@@ -71,4 +74,5 @@ def _walk(plane: autoencoder.Result) -> Figure:
 def _middle(plane: autoencoder.Result, digit: int) -> Array:
     """The code nearest to the mean of the digit's codes."""
     codes = plane.codes[plane.labels == digit]
-    return codes[((codes - codes.mean(0)) ** 2).sum(1).argmin()]
+    nearest: Array = codes[((codes - codes.mean(0)) ** 2).sum(1).argmin()]
+    return nearest

@@ -52,7 +52,9 @@ def _histograms(views: dict[str, Array]) -> Figure:
         marks = [Steps(edges, counts, colour="train"), Rule(float(values.mean()), label=message("learn.mean"))]
         axes = Axis(message("learn.value")), Axis(message("figures.count"), low=0)
         panels.append(Panel(marks, message(key), *axes, width=230, height=150))
-    return Figure(panels, message("learn.batch_normalisation.title"), message("learn.batch_normalisation.note"), columns=2)
+    return Figure(
+        panels, message("learn.batch_normalisation.title"), message("learn.batch_normalisation.note"), columns=2
+    )
 
 
 def _running(means: list[float], variances: list[float]) -> Figure:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manako.figures import Figure, confusion_matrix, learning_curves
 from manako.learn import cnn
+from manako.learn.layer import Array
 from manako.learn.lesson import Lesson, Section, Table, number
 from manako.learn.panels import picture
 from manako.messages import message
@@ -19,7 +21,7 @@ SHOWN = 8  # kernels and maps of each layer
 
 def play(seed: int = 0) -> Lesson:
     result = cnn.learn_digits(seed=seed)
-    images, labels = load_digits()
+    images, _ = load_digits()
     image = images[result.held_out[0]] / 255
     figures = {
         "curves": _curves(result),
@@ -35,7 +37,9 @@ def play(seed: int = 0) -> Lesson:
     words = ["learn.layer", "learn.input", "learn.output", "learn.cnn.parameters"]
     facts = {"accuracy": number(100 * result.accuracy, 1), "count": len(result.held_out)}
     line = message("learn.cnn.result", seconds=number(result.seconds, 1), epochs=result.history.epochs, **facts)
-    section = Section(message("learn.cnn.structure"), [message("learn.cnn.idea"), line], Table([message(w) for w in words], rows))
+    section = Section(
+        message("learn.cnn.structure"), [message("learn.cnn.idea"), line], Table([message(w) for w in words], rows)
+    )
     data = {
         "accuracy": result.accuracy,
         "seconds": result.seconds,
@@ -69,7 +73,7 @@ def _kernels(result: cnn.Result) -> Figure:
     return Figure(panels, message("learn.cnn.kernels"), message("learn.cnn.kernels_note", shown=SHOWN), columns=SHOWN)
 
 
-def _maps(result: cnn.Result, image: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Figure:
+def _maps(result: cnn.Result, image: Array) -> Figure:
     panels = []
     for name, maps in cnn.feature_maps(result.network, image):
         if "relu" in name or "pooling" in name:
@@ -85,7 +89,7 @@ def _confusion(result: cnn.Result) -> Figure:
     return confusion_matrix(counts, [str(digit) for digit in range(10)], title=message("learn.cnn.confusion"))
 
 
-def _mistakes(result: cnn.Result, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Figure:
+def _mistakes(result: cnn.Result, images: NDArray[np.uint8]) -> Figure:
     wrong = np.flatnonzero(result.predicted != result.labels)[:12]
     shown = wrong if wrong.size else np.arange(6)
     key = "learn.cnn.mistakes" if wrong.size else "learn.cnn.no_mistakes"

@@ -31,7 +31,8 @@ def convolve(image: Array, kernel: Array, *, stride: int = 1, padding: int = 0, 
     """One image (H, W) and one kernel (k, k) through the engine's layer."""
     layer = Convolution(1, 1, len(kernel), stride=stride, padding=padding, padding_mode=mode)
     layer.parameters["weight"][0, 0] = kernel
-    return layer.forward(image[None, None])[0, 0]
+    output: Array = layer.forward(image[None, None])[0, 0]
+    return output
 
 
 def play(seed: int = 0) -> Lesson:
@@ -51,7 +52,9 @@ def play(seed: int = 0) -> Lesson:
 def _one_place(output: Array) -> Section:
     i, j = PLACE
     window, kernel = IMAGE[i : i + 3, j : j + 3], KERNELS["vertical"]
-    terms = " ".join(f"{'−' if k < 0 else '+'} {abs(k):g}×{x:g}" for k, x in zip(kernel.flat, window.flat) if k)
+    terms = " ".join(
+        f"{'−' if k < 0 else '+'} {abs(k):g}×{x:g}" for k, x in zip(kernel.flat, window.flat, strict=True) if k
+    )
     facts = {"row": i + 1, "column": j + 1, "terms": terms.removeprefix("+ "), "sum": number(output[PLACE], 0)}
     lines = [message("learn.convolution.idea"), message("learn.convolution.place", **facts)]
     return Section(message("learn.convolution.one_place"), lines)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from manako.figures import Axis, Figure, Line, Panel, Rule
+from manako.figures import Axis, Figure, Line, Panel, Rule, names_axis
 from manako.learn.dropout import Dropout
+from manako.learn.layer import Array
 from manako.learn.lesson import Lesson, Section, Table, number, numbers
 from manako.learn.panels import table
 from manako.messages import message
@@ -38,18 +41,14 @@ def play(seed: int = 0) -> Lesson:
     return Lesson([section], figures, data)
 
 
-def _passes(shown: np.ndarray[tuple[int, ...], np.dtype[np.float64]], names: list[str]) -> Figure:
-    from dataclasses import replace
-
-    from manako.figures import names_axis
-
+def _passes(shown: Array, names: list[str]) -> Figure:
     off = [(i, j) for i, j in np.argwhere(shown == 0).tolist()]
     panel = table(shown, outlined=off, low=0, high=24)
     panel = replace(panel, y=names_axis(names, reverse=True))
     return Figure([panel], message("learn.dropout.passes"), message("learn.dropout.note"))
 
 
-def _mean(means: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Figure:
+def _mean(means: Array) -> Figure:
     marks = [
         Line(np.arange(1, len(means) + 1), means, message("learn.dropout.mean_so_far")),
         Rule(float(VALUES.mean()), "horizontal", message("learn.dropout.in_use")),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
-from manako.figures import Arrow, Axis, Figure, Line, Panel, Points
+from manako.figures import Arrow, Axis, Figure, Line, Mark, Panel, Points
 from manako.learn.descent import CURVES, LossCurve, Point, descend
 from manako.learn.lesson import Lesson, Section, Table, number
 from manako.messages import message
@@ -22,7 +24,9 @@ def play(seed: int = 0) -> Lesson:
     sides = {name: descend(bowl, start=start, rate=0.3, steps=6) for name, start in SIDES}
     rates = {name: descend(bowl, start=-1.5, rate=rate, steps=8) for name, rate in RATES}
     valleys = CURVES["two_valleys"]
-    starts = {name: descend(valleys, start=start, rate=0.1, steps=25) for name, start in (("left", -2.1), ("right", 2.1))}
+    starts = {
+        name: descend(valleys, start=start, rate=0.1, steps=25) for name, start in (("left", -2.1), ("right", 2.1))
+    }
     sections = [_side(name, walk) for name, walk in sides.items()] + [_rates(rates)]
     figures = {
         "slope": _figure("learn.gradient_descent.slope", bowl, sides, "learn.gradient_descent."),
@@ -53,7 +57,12 @@ def _rates(rates: dict[str, Walk]) -> Section:
         for name, walk in rates.items()
     ]
     rows = [[message(f"learn.gradient_descent.{name}"), *row] for name, row in zip(rates, rows, strict=True)]
-    words = ["learn.rate_word", "learn.gradient_descent.first_step", "learn.gradient_descent.last_step", "learn.loss_word"]
+    words = [
+        "learn.rate_word",
+        "learn.gradient_descent.first_step",
+        "learn.gradient_descent.last_step",
+        "learn.loss_word",
+    ]
     table = Table(["", *(message(word) for word in words)], rows)
     return Section(message("learn.gradient_descent.rate"), [message("learn.gradient_descent.rate_line")], table)
 
@@ -70,10 +79,9 @@ def _panel(curve: LossCurve, walk: Walk, title: str) -> Panel:
     weights = np.linspace(low, high, 300)
     losses = [curve.loss(float(w)) for w in weights]
     top = max(max(p.loss for p in walk), max(losses[60:240])) * 1.15
-    marks = [Line(weights, losses, colour="secondary", dash=())]
+    marks: list[Mark] = [Line(weights, losses, colour="secondary", dash=())]
     marks += [
-        Arrow(a.weight, a.loss, b.weight, b.loss, colour="validation", dash=(), width=1.2)
-        for a, b in zip(walk, walk[1:], strict=False)
+        Arrow(a.weight, a.loss, b.weight, b.loss, colour="validation", dash=(), width=1.2) for a, b in pairwise(walk)
     ]
     marks.append(Points([p.weight for p in walk], [p.loss for p in walk], colour="train"))
     marks.append(Points([walk[0].weight], [walk[0].loss], message("learn.start"), "1", "square", 6))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from manako.figures import Axis, Figure, Line, Panel, Rule
+from manako.figures import Axis, Figure, Line, Mark, Panel, Rule
 from manako.learn.experiments import EXPERIMENTS, Outcome, run
 from manako.learn.lesson import Lesson, Section, Table, number
 from manako.messages import message
@@ -57,7 +57,7 @@ def _figure(key: str, outcomes: dict[str, Outcome]) -> Figure:
 def _panel(name: str, outcome: Outcome) -> Panel:
     curves = outcome.history.curves
     epochs = np.arange(1, outcome.history.epochs + 1)
-    marks = [
+    marks: list[Mark] = [
         Line(epochs, curves.training_loss, message("figures.train"), "train"),
         Line(epochs, curves.validation_loss, message("figures.validation"), "validation"),
     ]

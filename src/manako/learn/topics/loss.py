@@ -6,6 +6,7 @@ import numpy as np
 
 from manako.figures import Axis, Figure, Line, Panel
 from manako.learn.activations import sigmoid, softmax
+from manako.learn.layer import Array
 from manako.learn.lesson import Lesson, Section, Table, number, numbers
 from manako.learn.losses import BinaryCrossEntropy, CategoricalCrossEntropy, MeanSquaredError
 from manako.messages import message
@@ -31,7 +32,9 @@ def play(seed: int = 0) -> Lesson:
     return Lesson(sections, {"losses": _figure()}, data)
 
 
-def _logits(probability: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _logits(
+    probability: Array,
+) -> Array:
     return np.log(probability / (1 - probability))
 
 
@@ -49,7 +52,12 @@ def _classes() -> Section:
         target = np.array([k])
         gradient = loss.gradient(SCORES, target)[0]
         rows.append([str(k), number(probabilities[k]), number(loss.value(SCORES, target)), numbers(gradient)])
-    head = [message("learn.target"), message("learn.probability"), message("learn.loss_word"), message("learn.gradient")]
+    head = [
+        message("learn.target"),
+        message("learn.probability"),
+        message("learn.loss_word"),
+        message("learn.gradient"),
+    ]
     line = message("learn.loss.categorical", scores=numbers(SCORES[0], 1), probabilities=numbers(probabilities))
     return Section(message("learn.loss.cce"), [line], Table(head, rows))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from manako.figures import Axis, Figure, Heatmap, Line, Panel, Points
+from manako.figures import Axis, Figure, Heatmap, Line, Mark, Panel, Points
 from manako.learn.lesson import Lesson, Section, Table, number, numbers
 from manako.learn.optimisers import SGD, Adam, Momentum, Optimiser
 from manako.learn.surfaces import SURFACES, Surface, Walk, walk
@@ -37,7 +37,10 @@ def play(seed: int = 0) -> Lesson:
         message("learn.loss_surface.note"),
         columns=2,
     )
-    data = {name: {kind: {"end": w.points[-1], "loss": w.losses[-1]} for kind, w in ways.items()} for name, ways in walks.items()}
+    data = {
+        name: {kind: {"end": w.points[-1], "loss": w.losses[-1]} for kind, w in ways.items()}
+        for name, ways in walks.items()
+    }
     return Lesson([section], {"walks": figure}, data)
 
 
@@ -53,7 +56,9 @@ def _panel(surface: Surface, ways: dict[str, Walk]) -> Panel:
     height = np.asarray(surface.loss(x, y))
     # Steps of equal area show the slopes near the minima as well as far from them: a map with terraces.
     terraces = np.searchsorted(np.quantile(height, np.linspace(0, 1, LEVELS + 1)[1:-1]), height)
-    marks = [Heatmap(terraces.astype(float) / LEVELS, "shade", surface.bounds, low=0, high=2.2, scale=False)]
+    marks: list[Mark] = [
+        Heatmap(terraces.astype(float) / LEVELS, "shade", surface.bounds, low=0, high=2.2, scale=False)
+    ]
     for name, colour, dash in COLOURS:
         points = ways[name].points
         marks.append(Line(points[:, 0], points[:, 1], name, colour, dash, 2.2))

@@ -39,11 +39,11 @@ def play(seed: int = 0) -> Lesson:
 def _graph(network: MultiLayerPerceptron, units: list[str]) -> Figure:
     (w1, t1), (w2, t2) = network.layers
     nodes = [Node(0, 1, "x₁"), Node(0, 0, "x₂")]
-    nodes += [Node(1, 1 - i, unit, f"θ = {number(t, 1)}", size=26) for i, (unit, t) in enumerate(zip(units, t1))]
-    nodes.append(Node(2, 0.5, "XOR", f"θ = {number(t2[0], 1)}", size=26))
-    edges = [
-        Edge(i, 2 + j, number(w1[j, i], 0), at=0.28, colour=_sign(w1[j, i])) for i in range(2) for j in range(2)
+    nodes += [
+        Node(1, 1 - i, unit, f"θ = {number(t, 1)}", size=26) for i, (unit, t) in enumerate(zip(units, t1, strict=True))
     ]
+    nodes.append(Node(2, 0.5, "XOR", f"θ = {number(t2[0], 1)}", size=26))
+    edges = [Edge(i, 2 + j, number(w1[j, i], 0), at=0.28, colour=_sign(w1[j, i])) for i in range(2) for j in range(2)]
     edges += [Edge(2 + j, 4, number(w2[0, j], 0), at=0.5, colour=_sign(w2[0, j])) for j in range(2)]
     limits = Axis(hidden=True, low=-0.2, high=2.3), Axis(hidden=True, low=-0.5, high=1.35)
     panel = Panel([Graph(nodes, edges)], "", *limits, width=480, height=260)

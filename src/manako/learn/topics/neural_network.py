@@ -63,7 +63,11 @@ def play(seed: int = 0) -> Lesson:
 
 def _pass(key: str, trace: tuple[LayerTrace, ...], lines: list[str], *, backward: bool) -> Section:
     if backward:
-        head = [message("learn.layer"), message("learn.neural_network.arriving"), message("learn.neural_network.passed_on")]
+        head = [
+            message("learn.layer"),
+            message("learn.neural_network.arriving"),
+            message("learn.neural_network.passed_on"),
+        ]
         rows = [[t.name, numbers(t.output_gradient, 4), numbers(t.input_gradient, 4)] for t in reversed(trace)]
     else:
         head = [message("learn.layer"), message("learn.input"), message("learn.output")]
@@ -80,7 +84,11 @@ def _update(before: dict[str, Array], updates: dict[str, Array], loss: float, af
 
 def _check(checks: tuple[GradientCheck, ...]) -> Section:
     rows = [[c.name, numbers(c.analytic, 5), numbers(c.numeric, 5), number(c.error)] for c in checks]
-    head = [message("learn.parameter"), message("learn.neural_network.analytic"), message("learn.neural_network.numeric")]
+    head = [
+        message("learn.parameter"),
+        message("learn.neural_network.analytic"),
+        message("learn.neural_network.numeric"),
+    ]
     line = message("learn.neural_network.check_line")
     return Section(message("learn.neural_network.check"), [line], Table([*head, message("learn.error")], rows))
 
@@ -89,7 +97,10 @@ def _figure(trace: tuple[LayerTrace, ...], loss: float) -> Figure:
     dense1, sigmoid1, dense2, sigmoid2 = trace
     return Figure(
         [
-            _panel("learn.neural_network.forward", dense1, dense2, [dense1.input, sigmoid1.output, sigmoid2.output], None),
+            _panel(
+                "learn.neural_network.forward", dense1, dense2,
+                [dense1.input, sigmoid1.output, sigmoid2.output], None,
+            ),
             _panel(
                 "learn.neural_network.backward", dense1, dense2,
                 [dense1.input_gradient, sigmoid1.output_gradient, sigmoid2.output_gradient], loss,
@@ -106,7 +117,7 @@ def _panel(key: str, first: LayerTrace, second: LayerTrace, rows: list[Array | N
     nodes = [Node(0, 1 - i, number(value, 3), f"x{i + 1}") for i, value in enumerate(x)]
     nodes += [Node(1, 1 - i, number(value, 3), f"h{i + 1}") for i, value in enumerate(h)]
     nodes.append(Node(2, 0.5, number(y[0], 3), "y", size=26))
-    goal = f"{message('learn.loss_word')}\n{number(loss, 3)}" if back else f"t = {TARGET[0, 0]:g}"
+    goal = f"{message('learn.loss_word')}\n{number(loss, 3)}" if loss is not None else f"t = {TARGET[0, 0]:g}"
     nodes.append(Node(2.75, 0.5, goal, shape="box", size=20))
     w1 = (first.gradients if back else first.parameters)["weight"]
     w2 = (second.gradients if back else second.parameters)["weight"]

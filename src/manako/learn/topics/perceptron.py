@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from manako.figures import HIDDEN, Axis, Edge, Figure, Graph, Line, Node, Panel
+from manako.figures import Axis, Edge, Figure, Graph, Line, Node, Panel
 from manako.learn.lesson import Lesson, Section, Table, number, numbers
 from manako.learn.panels import plane
 from manako.learn.perceptron import Firing, Learning, Perceptron, learn
@@ -73,7 +73,10 @@ def _graph(firing: Firing) -> Figure:
     colour = "3" if firing.output else "raised"
     threshold = message("learn.perceptron.threshold", threshold=number(firing.threshold, 1))
     nodes.append(Node(2.4, -1, str(firing.output), threshold, colour, size=28))
-    edges = [Edge(i, count, f"×{w:g} = {p:g}", at=0.45) for i, (w, p) in enumerate(zip(firing.weights, firing.products))]
+    edges = [
+        Edge(i, count, f"×{w:g} = {p:g}", at=0.45)
+        for i, (w, p) in enumerate(zip(firing.weights, firing.products, strict=True))
+    ]
     edges.append(Edge(count, count + 1, "≥ θ ?"))
     limits = Axis(hidden=True, low=-0.3, high=2.75), Axis(hidden=True, low=-2.5, high=0.5)
     panel = Panel([Graph(nodes, edges)], "", *limits, width=520, height=280)
@@ -87,12 +90,16 @@ def _boundaries(learned: dict[str, Learning]) -> Figure:
         outcome = "learn.perceptron.separated" if result.converged else "learn.perceptron.not_separated"
         caption = message(outcome, epochs=len(result.mistakes))
         panels.append(
-            plane(result.perceptron.predict, CORNERS, LABELS[name], names, title=name.upper(), caption=caption, size=220)
+            plane(
+                result.perceptron.predict, CORNERS, LABELS[name], names, title=name.upper(), caption=caption, size=220
+            )
         )
     marks = [
         Line(np.arange(1, len(result.mistakes) + 1), result.mistakes, name.upper(), marker="circle")
         for name, result in learned.items()
     ]
     epochs = Axis(message("figures.epoch"), low=0.5, high=12.5)
-    mistakes = Panel(marks, message("learn.perceptron.mistakes"), epochs, Axis(message("figures.count"), low=0), 220, 220)
+    mistakes = Panel(
+        marks, message("learn.perceptron.mistakes"), epochs, Axis(message("figures.count"), low=0), 220, 220
+    )
     return Figure([*panels, mistakes], message("learn.perceptron.boundaries"), columns=4)

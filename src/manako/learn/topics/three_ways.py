@@ -16,9 +16,13 @@ ORDER = 90
 def play(seed: int = 0) -> Lesson:
     comparison = compare(seed=seed)
     figures = {"losses": _losses(comparison), "measured": _bars(comparison)}
-    data = {way.name: {key: value for key, value in vars(way).items() if key != "step_losses"} for way in comparison.ways}
+    data = {
+        way.name: {key: value for key, value in vars(way).items() if key != "step_losses"} for way in comparison.ways
+    }
     sections = [_costs(comparison), _data(comparison)]
-    return Lesson(sections, figures, {"samples": comparison.samples, "target_loss": comparison.target_loss, "ways": data})
+    return Lesson(
+        sections, figures, {"samples": comparison.samples, "target_loss": comparison.target_loss, "ways": data}
+    )
 
 
 def _name(way: Way) -> str:

@@ -24,7 +24,8 @@ SETTINGS = ((3, 2, 0), (3, 2, 1), (4, 2, 1), (2, 2, 0))
 def transpose(image: Array, kernel: Array, *, stride: int, padding: int = 0) -> Array:
     layer = TransposedConvolution(1, 1, len(kernel), stride=stride, padding=padding)
     layer.parameters["weight"][0, 0] = kernel
-    return layer.forward(image[None, None])[0, 0]
+    output: Array = layer.forward(image[None, None])[0, 0]
+    return output
 
 
 def play(seed: int = 0) -> Lesson:
@@ -46,7 +47,13 @@ def play(seed: int = 0) -> Lesson:
         Section(message("learn.transposed_convolution.checkerboard"), [message("learn.transposed_convolution.uneven")]),
     ]
     figures = {"steps": _steps(output), "overlap": _overlap(overlaps)}
-    data = {"image": IMAGE, "kernel": KERNEL, "output": output, "adjoint": [left, right], "overlaps": {str(k): v for k, v in overlaps.items()}}
+    data = {
+        "image": IMAGE,
+        "kernel": KERNEL,
+        "output": output,
+        "adjoint": [left, right],
+        "overlaps": {str(k): v for k, v in overlaps.items()},
+    }
     return Lesson(sections, figures, data)
 
 

@@ -44,4 +44,6 @@ def play(seed: int = 0) -> Lesson:
         message("learn.upsampling.larger"),
     )
     section = Section(message("learn.upsampling.sizes"), lines, Table(head, rows))
-    return Lesson([section], {"squares": repeated, "digit": pictures}, {"image": IMAGE, "output": output, "gradient": back})
+    return Lesson(
+        [section], {"squares": repeated, "digit": pictures}, {"image": IMAGE, "output": output, "gradient": back}
+    )
