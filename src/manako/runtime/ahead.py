@@ -86,5 +86,5 @@ def name_of(source: Source) -> str:
     if isinstance(source, Sample):
         return source.id
     if isinstance(source, (str, Path)):
-        return str(source)
+        return os.fsencode(source).decode("utf-8", "backslashreplace")  # a name need not be text
     return "<bytes>" if isinstance(source, bytes) else "<image>"

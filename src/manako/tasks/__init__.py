@@ -48,6 +48,8 @@ class Task(ABC):
     outputs: ClassVar[tuple[Output, ...]]
     settings: ClassVar[Mapping[str, float]] = {}
     """Numbers that `decode` uses, with their neutral values; stored with the model, set by `calibrate`."""
+    columns: ClassVar[tuple[str, ...]]
+    """Keys of an entry of `as_json` that a table shows."""
 
     @abstractmethod
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
@@ -88,6 +90,10 @@ class Task(ABC):
     @abstractmethod
     def as_json(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
         """The entries of `"predictions"` in one line of `predict`'s output."""
+
+    def as_rows(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+        """What a table holds of the prediction: rows of `columns`."""
+        return self.as_json(prediction, classes)
 
     @abstractmethod
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:

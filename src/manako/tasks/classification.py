@@ -31,6 +31,7 @@ class Classification(Task):
     main_metric: ClassVar[str] = "accuracy"
     outputs: ClassVar[tuple[Output, ...]] = (Output("logits", ("N", "classes"), "logits"),)
     settings: ClassVar[Mapping[str, float]] = {"temperature": 1.0}
+    columns: ClassVar[tuple[str, ...]] = ("class", "score")
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
         scaled = outputs["logits"].astype(np.float32) / settings.get("temperature", 1.0)
@@ -94,6 +95,9 @@ class Classification(Task):
     def as_json(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
         best = zip(prediction.class_id[:SHOWN].tolist(), prediction.score[:SHOWN].tolist(), strict=True)
         return [{"class": classes[class_id], "score": round(score, 6)} for class_id, score in best]
+
+    def as_rows(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+        return self.as_json(prediction, classes)[:1]
 
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:
         from manako.tasks._class_figures import class_figures

@@ -1,0 +1,49 @@
+"""Numbers and settings as people read them."""
+
+from __future__ import annotations
+
+from manako.doctor.curves import Verdict
+from manako.messages import catalogue, language, message
+
+# How a verdict is shown: its sign and its tone. Colour is never the only sign: the word stands beside it.
+VERDICTS = {
+    Verdict.TOO_SHORT: ("◔", "warn"),
+    Verdict.NOT_DONE: ("◔", "warn"),
+    Verdict.GOING_WELL: ("▲", "good"),
+    Verdict.DONE: ("✓", "good"),
+    Verdict.OVER_FITTING: ("⚠", "warn"),
+    Verdict.DIVERGING: ("✖", "bad"),
+}
+_PLAIN = frozenset({"nll"})  # metrics that are not fractions
+
+
+def metric_name(name: str) -> str:
+    return _or(f"metric.{name}", name)
+
+
+def metric_meaning(name: str) -> str:
+    return _or(f"metric.{name}.meaning", "")
+
+
+def metric_value(name: str, value: float) -> str:
+    """A fraction as percent, anything else as a number."""
+    return f"{value:.4f}" if name in _PLAIN else f"{100 * value:.2f} %"
+
+
+def setting_value(value: object) -> str:
+    if isinstance(value, bool):
+        return message("report.yes" if value else "report.no")
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "–" if value is None else str(value)
+
+
+def duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return message("report.seconds", seconds=whole)
+    return message("report.minutes", minutes=whole // 60, seconds=whole % 60)
+
+
+def _or(key: str, fallback: str) -> str:
+    return message(key) if key in catalogue(language()) else fallback
