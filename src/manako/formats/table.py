@@ -90,8 +90,7 @@ def _decode(file: Path, problems: list[Problem]) -> str:
         content = file.read_bytes()
     except OSError as error:
         raise DataError("image.unreadable", file=file, reason=error.strerror) from error
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "cp932", "cp1252"):
+    for encoding in _encodings(content):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
@@ -102,6 +101,16 @@ def _decode(file: Path, problems: list[Problem]) -> str:
             raise LabelError("table.nul", file=file, line=1 + text.count("\n", 0, text.index("\0")))
         return text
     raise LabelError("table.undecodable", file=file)
+
+
+def _encodings(content: bytes) -> tuple[str, ...]:
+    """What to try, most likely first."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    # Shift-JIS begins most characters with a byte from 0x81 to 0x9F; Western text has few such signs.
+    high = sum(byte >= 0x80 for byte in content[: 2**20])
+    leading = sum(0x81 <= byte <= 0x9F for byte in content[: 2**20])
+    return ("utf-8-sig", "cp932", "cp1252") if 4 * leading >= high else ("utf-8-sig", "cp1252", "cp932")
 
 
 def _rows(file: Path, text: str, group_by: str | None) -> Iterator[_Row]:
