@@ -16,14 +16,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from manako.api import Run, check, evaluate, export, load, models, predict, train
+    from manako.api import Run, check, cluster, evaluate, export, load, models, predict, train
     from manako.errors import ManakoError
 
 _HOMES = {
-    **dict.fromkeys(("Run", "check", "evaluate", "export", "load", "models", "predict", "train"), "manako.api"),
+    **dict.fromkeys(
+        ("Run", "check", "cluster", "evaluate", "export", "load", "models", "predict", "train"), "manako.api"
+    ),
     "ManakoError": "manako.errors",
 }
-__all__ = ["ManakoError", "Run", "__version__", "check", "evaluate", "export", "load", "models", "predict", "train"]
+__all__ = [
+    "ManakoError",
+    "Run",
+    "__version__",
+    "check",
+    "cluster",
+    "evaluate",
+    "export",
+    "load",
+    "models",
+    "predict",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,6 +24,7 @@ from manako.tasks import get_task
 
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
+    from manako.learn.neighbours.cluster import Clustering
     from manako.runtime.writer import Written
     from manako.training.export import ExportResult
     from manako.types import Dataset
@@ -163,10 +164,46 @@ def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, 
         return export_onnx(loaded.model, loaded.card, target, samples=samples, classes=dataset.classes)
 
 
+def cluster(
+    data: str | Path,
+    *,
+    out: str | Path = "clusters",
+    clusters: int | None = None,
+    features: str = "hog",
+    method: str = "k-means",
+    seed: int = 0,
+    verbose: bool = False,
+) -> Clustering:
+    """Sort a folder of unlabelled images: a contact sheet, a dendrogram and a CSV in `out`.
+
+    clusters: None chooses. features: "hog", "pixels", or "backbone" (needs PyTorch; sorts by what images show).
+    """
+    _need("sklearn", "learn")
+    from manako.learn.neighbours.cluster import cluster_folder
+
+    embed = None
+    if features == "backbone":
+        _need("torch", "train")
+        from manako.training.embed import embed_images
+
+        embed = embed_images
+
+    with quiet(not verbose):
+        return cluster_folder(
+            data,
+            out,
+            features=features,  # type: ignore[arg-type]
+            clusters="auto" if clusters is None else clusters,
+            method=method,  # type: ignore[arg-type]
+            seed=seed,
+            embed=embed,
+        )
+
+
 def demo_data(folder: str | Path, *, task: str = "classification") -> Path:
     """The real images that come with Manako for a task, written as people have them."""
     get_task(task)
-    from manako.samples.write_digits import write_digits
+    from manako.samples.digits import write_digits
 
     return write_digits(Path(folder))
 
