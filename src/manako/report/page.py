@@ -221,14 +221,12 @@ def _per_class(content: ReportContent) -> Part | None:
 
 
 def _choices(content: ReportContent) -> list[Part]:
-    return [
-        {
-            "setting": choice.setting,
-            "value": setting_value(choice.value),
-            "why": message(choice.code, **choice.facts),
-        }
-        for choice in content.choices
-    ]
+    """Settings by the reason that they share."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for choice in content.choices:
+        reason = message(choice.code, **choice.facts)
+        groups.setdefault(reason, []).append((choice.setting, setting_value(choice.value)))
+    return [{"why": reason, "settings": settings} for reason, settings in groups.items()]
 
 
 def _data(content: ReportContent) -> Part | None:

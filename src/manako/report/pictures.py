@@ -20,6 +20,7 @@ from manako.types import Sample
 
 SIDE = 320  # pixels of a thumbnail's longer side
 _TINY = 96  # a smaller image is shown pixel by pixel
+_COLUMN = 640  # pixels; a wider figure gets the page's whole width
 _NARROW = 0.6  # a figure is shrunk to this part of its width on a small screen; then it scrolls
 
 
@@ -68,7 +69,8 @@ def figure_parts(figure: Figure) -> dict[str, Any]:
                 "label": panel.title or figure.title,
             }
         )
-    return {"title": figure.title, "note": figure.note, "parts": parts}
+    wide = sum(part["width"] for part in parts) > _COLUMN
+    return {"title": figure.title, "note": figure.note, "parts": parts, "wide": wide}
 
 
 def _width(svg: str) -> str:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from manako.console import progress
 from manako.errors import DataError
 from manako.images import MAX_PIXELS
-from manako.paths import atomic_write
 from manako.runtime.predictor import BATCH, Predictor, Result
-from manako.tasks import get_task
 from manako.types import Evaluation, Prediction, Sample
 
 
@@ -46,22 +41,6 @@ class Evaluated:
             "metrics": dict(found.metrics),
             "per_class": {name: dict(values) for name, values in found.per_class.items()},
         }
-
-    def text(self) -> str:
-        """A few lines for the terminal."""
-        from manako.report.text import evaluation_text
-
-        return evaluation_text(self)
-
-    def write(self, folder: Path) -> None:
-        """`evaluation.json` with the worst mistakes by name, and `figures/*.svg`. Raises StorageError."""
-        worst = [self.samples[i].id for i in self.evaluation.worst]
-        tables = {name: _plain(table) for name, table in self.evaluation.tables.items()}
-        record = self.as_json() | {"classes": list(self.classes), "worst": worst, "tables": tables}
-        atomic_write(folder / "evaluation.json", json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False))
-        figures = get_task(self.task).figures(self.evaluation, self.classes)
-        for name, figure in figures.items():
-            figure.write(folder / "figures" / f"{name}.svg")
 
 
 def evaluate(
@@ -137,8 +116,3 @@ def aligned(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[s
     for sample in samples:
         if sample.target is not None:
             yield replace(sample, target=replace(sample.target, class_id=ids[sample.target.class_id]))
-
-
-def _plain(table: NDArray[np.float64]) -> list[list[float | None]]:
-    """For JSON, which has no NaN."""
-    return [[value if value == value else None for value in row] for row in table.tolist()]

@@ -85,6 +85,20 @@ def write_results(
     return Written(counts[0], counts[1], file, pictures)
 
 
+def root_of(sources: Iterable[str | Path]) -> Path | None:
+    """The folder below which all `sources` of a command (files, folders, patterns) lie; None where there is none."""
+    folders = []
+    for source in sources:
+        path = Path(source)
+        while not path.is_dir() and path != path.parent:
+            path = path.parent
+        folders.append(str(path.resolve()))
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError:  # none, or on two drives
+        return None
+
+
 class _Lines:
     """The lines of text of each result."""
 
@@ -186,14 +200,14 @@ def _draw(result: Result, predictor: Predictor, folder: Path, root: Path | None,
 
 
 def _picture_name(source: Source, root: Path | None) -> Path:
-    """The place of the drawn picture within its folder: the source's place below `root`, or only its name."""
+    """The place of the drawn picture within its folder: the source's place below `root`, or its whole path."""
     if isinstance(source, Sample):
         name = re.sub(r"[^\w./-]", "_", source.id)
         path = Path(name)
     elif isinstance(source, (str, Path)):
         full = Path(source).resolve()
-        base = root.resolve() if root else full.parent
-        path = full.relative_to(base) if full.is_relative_to(base) else Path(full.name)
+        base = root.resolve() if root else Path(full.anchor)
+        path = full.relative_to(base if full.is_relative_to(base) else full.anchor)
     else:
         path = Path("image")
     parts = [part for part in path.parts if part not in ("..", path.anchor)]
