@@ -75,7 +75,7 @@ def test_a_full_disk_keeps_the_old_checkpoint(small_disk):
     assert error.value.code == "storage.full"
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
-    assert os.listdir(small_disk) == ["last.safetensors"]
+    assert [path.name for path in small_disk.iterdir()] == ["last.safetensors"]
     (small_disk / "fill").write_bytes(b"0" * (60 * 1024 - len(before) // 4096 * 4096 - 4096))
     with pytest.raises(StorageError):
         for _ in range(4096):
@@ -91,7 +91,7 @@ def test_a_write_that_fails_half_way_keeps_the_old_checkpoint(tmp_path):
         save_checkpoint(path, Checkpoint(small_card(), {"a": torch.rand(30_000)}))
     assert "\n" not in str(error.value)
     assert path.read_bytes() == before
-    assert os.listdir(tmp_path) == ["last.safetensors"]
+    assert [path.name for path in tmp_path.iterdir()] == ["last.safetensors"]
 
 
 def test_training_on_a_full_disk_ends_with_our_error_and_the_last_good_state(tmp_path, monkeypatch):
@@ -111,7 +111,7 @@ def test_a_checkpoint_reaches_the_disk_before_its_name_does(tmp_path, monkeypatc
     fsync, replace = os.fsync, os.replace
 
     def seen_fsync(descriptor):
-        steps.append(("fsync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        steps.append(("fsync", str(Path(f"/proc/self/fd/{descriptor}").readlink())))
         fsync(descriptor)
 
     def seen_replace(source, target, **options):
@@ -162,21 +162,20 @@ def raw(header: object, body: bytes = b"") -> bytes:
     return struct.pack("<Q", len(text)) + text + body
 
 
+def at(start: int, stop: int) -> dict[str, object]:
+    return {"dtype": "F32", "shape": [1], "data_offsets": [start, stop]}
+
+
 CARD = {METADATA_KEY: small_card().dumps()}
 NAN = save({"a": torch.tensor([1.0, float("nan")])}, CARD)
-F4 = {"dtype": "F32", "shape": [1]}
 BAD = {
     "pickle": pickle.dumps({"a": 1}),
     "huge header": struct.pack("<Q", 2**63) + b"{}",
     "header beyond the file": struct.pack("<Q", 4000) + b"{}",
-    "overlap": raw(
-        {"a": F4 | {"data_offsets": [0, 4]}, "b": F4 | {"data_offsets": [0, 4]}, "__metadata__": CARD}, b"1234"
-    ),
-    "hole": raw({"a": F4 | {"data_offsets": [4, 8]}, "__metadata__": CARD}, b"12345678"),
-    "outside": raw({"a": F4 | {"data_offsets": [0, 2**60]}, "__metadata__": CARD}, b"1234"),
-    "shape overflow": raw(
-        {"a": {"dtype": "F32", "shape": [2**62, 8], "data_offsets": [0, 4]}, "__metadata__": CARD}, b"1234"
-    ),
+    "overlap": raw({"a": at(0, 4), "b": at(0, 4), "__metadata__": CARD}, b"1234"),
+    "hole": raw({"a": at(4, 8), "__metadata__": CARD}, b"12345678"),
+    "outside": raw({"a": at(0, 2**60), "__metadata__": CARD}, b"1234"),
+    "shape overflow": raw({"a": at(0, 4) | {"shape": [2**62, 8]}, "__metadata__": CARD}, b"1234"),
     "deep": raw(b"[" * 100_000),
     "deep card": save({"a": torch.ones(1)}, {METADATA_KEY: "[" * 100_000}),
     "deep state": save({"a": torch.ones(1)}, CARD | {STATE_KEY: "[" * 100_000}),
@@ -212,7 +211,7 @@ import sys, pathlib
 from manako.errors import ModelFileError
 from manako.training.checkpoint import load_checkpoint
 seen = []
-loud = ("exec", "compile", "socket", "subprocess", "os.system", "os.exec", "os.fork", "pickle", "import", "ctypes.dlopen")
+loud = ("exec", "compile", "socket", "subprocess", "os.system", "os.exec", "os.fork", "pickle", "import", "ctypes")
 sys.addaudithook(lambda event, args: seen.append((event, str(args)[:99])) if event.startswith(loud) else None)
 refused = 0
 for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):

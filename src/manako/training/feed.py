@@ -15,13 +15,14 @@ from torch import Tensor
 
 from manako.config import RunConfig
 from manako.errors import ConfigError
-from manako.training.augment import Augmentation, augment, augmentation, draws, mixup, mixup_share
+from manako.training.augment import FLIP, Augmentation, augment, augmentation, draws, mixup, mixup_share
 from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
 from manako.training.distributed import Processes
-from manako.training.sampler import batches, epoch_order, generator, neighbours, shard
+from manako.training.sampler import batches, counted_seed, epoch_order, generator, neighbours, shard
 from manako.types import Prediction
 
+GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly
 Collate = Callable[[Sequence[Any]], Targets]
 
 
@@ -82,6 +83,7 @@ class Feed:
         The chance for the whole batch is drawn everywhere, so an image is varied alike whoever has it.
         """
         chance = draws(len(index), generator(self.seed, "augment", epoch, number))
+        chance[:, FLIP] = self._mirror(index, epoch)
         share = None
         if self.mixup:
             share = mixup_share(len(index), self.mixup, generator(self.seed, "mixup", epoch, number))
@@ -91,6 +93,12 @@ class Feed:
             part = slice(start, min(start + self.chunk, mine.stop))
             batch = self._make(index[part], chance[part], None if share is None else share[part])
             yield batch, batch.targets.mass / whole if whole else 1.0
+
+    def _mirror(self, index: NDArray[np.int64], epoch: int) -> Tensor:
+        """Uniform numbers that decide the flips: with a probability of 1/2 every image is seen both ways in any two
+        epochs, which teaches faster than independent draws (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds")."""
+        own = (index * GOLDEN + counted_seed(self.seed, "flip") % 1_000_003 / 1_000_003) % 1.0
+        return torch.from_numpy((own + epoch / 2) % 1.0).float()
 
     def _make(self, index: NDArray[np.int64], chance: Tensor, share: Tensor | None) -> Batch:
         device = torch.device(self.device)

@@ -14,6 +14,7 @@ from manako.blocks.model import Model
 QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan's iteration: singular values go to about 0.7 .. 1.2
 ITERATIONS = 5
 PIXELS = 27  # columns of a 3 x 3 convolution that reads colours; matrices up to this width are left to SGD
+PASSING = (nn.MaxPool2d, nn.AvgPool2d, nn.Identity)  # hand a change of scale on as it is
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
@@ -90,7 +91,7 @@ def suits_muon(model: Model) -> dict[Tensor, bool]:
     last: set[Tensor] = set(head)
     found: dict[Tensor, bool] = {}
     for parent in model.modules():
-        children = list(parent.children())
+        children = [child for child in parent.children() if not isinstance(child, PASSING)]
         for child, following in zip(children, [*children, None][1:], strict=True):
             if isinstance(child, (nn.Conv2d, nn.Linear)) and _wide(child.weight) and child.weight not in last:
                 found[child.weight] = isinstance(child, nn.Conv2d) and isinstance(following, NORMS)
