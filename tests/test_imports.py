@@ -15,7 +15,19 @@ import manako
 PACKAGE = Path(manako.__file__).parent
 LEARNING = {"blocks", "models", "training"}
 ABOVE_BOTH = {"__init__", "__main__", "api", "cli", "commands"}
-HEAVY = ("torch", "torchvision", "timm", "numpy", "PIL", "onnxruntime", "sklearn", "scipy", "matplotlib", "yaml", "tqdm")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "PIL",
+    "onnxruntime",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "yaml",
+    "tqdm",
+)
 ATTEMPTS = 5
 
 
