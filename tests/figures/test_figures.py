@@ -2,18 +2,19 @@
 
 import json
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.figures.recording import record
 
 from manako import figures
 from manako.errors import StorageError, UsageError
 from manako.figures import Arrow, Axis, Bars, Cells, Figure, Heatmap, Image, Line, Panel, Points, Rule, Steps, Text
 from manako.figures.colours import DARK, LIGHT, class_style, contrast, readable_on
 from manako.figures.geometry import Box, clip_line, clip_polygon, dashed
-from tests.figures.recording import record
 
 RNG = np.random.default_rng(0)
 NAMES = st.lists(st.text(max_size=40), min_size=2, max_size=12)
@@ -80,7 +81,9 @@ def test_svg_is_named_for_screen_readers_and_needs_nothing_else():
 @pytest.mark.parametrize("dark", [False, True])
 def test_png_paints_the_series_colours_on_the_ground(dark):
     palette = DARK if dark else LIGHT
-    figure = Figure([Panel([Line([0, 1], [0, 1], "t", "train", width=4), Line([0, 1], [1, 0], "v", "validation", width=4)])])
+    figure = Figure(
+        [Panel([Line([0, 1], [0, 1], "t", "train", width=4), Line([0, 1], [1, 0], "v", "validation", width=4)])]
+    )
     picture = np.asarray(figure.png(scale=2, dark=dark)).reshape(-1, 3)
     for name in ("train", "validation", "ground"):
         assert (picture == palette(name)).all(1).sum() > 100, name
@@ -96,10 +99,16 @@ def test_png_has_the_size_of_the_svg():
 
 def test_a_heat_map_shows_each_value_at_its_place():
     values = np.array([[0.0, 1.0], [2.0, 4.0]])
-    pixels = np.asarray(Figure([Panel([Heatmap(values, scale=False)], x=figures.HIDDEN, y=Axis(hidden=True, reverse=True))]).png(1))
-    box = record(Figure([Panel([Heatmap(values, scale=False)], x=figures.HIDDEN, y=Axis(hidden=True, reverse=True))])).images[0]
+    pixels = np.asarray(
+        Figure([Panel([Heatmap(values, scale=False)], x=figures.HIDDEN, y=Axis(hidden=True, reverse=True))]).png(1)
+    )
+    box = record(
+        Figure([Panel([Heatmap(values, scale=False)], x=figures.HIDDEN, y=Axis(hidden=True, reverse=True))])
+    ).images[0]
     left, top, width, height = box
-    shown = [[pixels[int(top + height * (r + 0.5) / 2), int(left + width * (c + 0.5) / 2)] for c in (0, 1)] for r in (0, 1)]
+    shown = [
+        [pixels[int(top + height * (r + 0.5) / 2), int(left + width * (c + 0.5) / 2)] for c in (0, 1)] for r in (0, 1)
+    ]
     brightness = np.array(shown, float).mean(-1)
     assert brightness[0, 0] < brightness[0, 1] < brightness[1, 0] < brightness[1, 1]
 
@@ -144,7 +153,10 @@ def test_colours_can_be_told_apart():
     for palette in (LIGHT, DARK):
         assert all(contrast(palette(str(index)), palette("ground")) >= 3 for index in range(1, 7))
         assert all(contrast(palette(name), palette("ground")) >= 3 for name in ("train", "validation"))
-        assert contrast(palette("text"), palette("ground")) >= 7 and contrast(palette("secondary"), palette("ground")) >= 4.5
+        assert (
+            contrast(palette("text"), palette("ground")) >= 7
+            and contrast(palette("secondary"), palette("ground")) >= 4.5
+        )
     assert len({class_style(index) for index in range(36)}) == 36
     assert all(contrast(readable_on((v, v, v)), (v, v, v)) >= 4.5 for v in range(0, 256, 5))
 
@@ -176,5 +188,10 @@ def test_a_clipped_rectangle_is_the_intersection(corner, width, height):
 
 def test_dashes_cover_their_share():
     pieces = dashed([(0, 0), (30, 0), (30, 30)], (6, 4))
-    length = sum(abs(b[0] - a[0]) + abs(b[1] - a[1]) for piece in pieces for a, b in zip(piece, piece[1:], strict=False))
+    length = sum(abs(b[0] - a[0]) + abs(b[1] - a[1]) for piece in pieces for a, b in pairwise(piece))
     assert length == pytest.approx(36) and len(pieces) == 6
+
+
+def test_the_recording_sees_texts_that_collide():
+    words = [Text(0.5, 0.5, "one word"), Text(0.5, 0.5, "another")]
+    assert record(Figure([Panel(words, x=figures.HIDDEN, y=figures.HIDDEN)])).overlaps() == [("one word", "another")]

@@ -28,6 +28,7 @@ from manako.messages import message
 from manako.paths import atomic_write, find_images, printable
 
 SIDE = 64
+SHEET, TREE = "contact-sheet.png", "dendrogram.png"
 MOST_JOINED = 6000  # images; hierarchical clustering needs memory for the square of their number
 FEATURES = ("hog", "pixels", "backbone")
 METHODS = ("k-means", "hierarchical")
@@ -92,7 +93,8 @@ def cluster_folder(
     scikit-learn. A file that can't be read is skipped and reported.
     """
     _check(features, method, clusters, embed)
-    paths, grey, skipped = _read(data)
+    own = [Path(out) / name for name in (SHEET, TREE)]
+    paths, grey, skipped = _read(data, own)
     if len(paths) < 2:
         raise DataError("learn.cluster.too_few", folder=data, count=len(paths))
     if isinstance(clusters, int) and clusters > len(paths):
@@ -116,9 +118,11 @@ def _check(features: str, method: str, clusters: int | str, embed: Embed | None)
     require()
 
 
-def _read(data: str | Path) -> tuple[list[Path], Grey, list[tuple[Path, str]]]:
+def _read(data: str | Path, own: Sequence[Path]) -> tuple[list[Path], Grey, list[tuple[Path, str]]]:
     paths, grey, skipped = [], [], []
     for path in find_images([data]):
+        if path in own:  # an earlier run wrote it into the folder that it sorted
+            continue
         try:
             image = open_image(path, at_least=(SIDE, SIDE))
         except ImageError as error:
@@ -148,7 +152,7 @@ def _write(
         shown = path.relative_to(data) if path.is_relative_to(data) else path
         writer.writerow([printable(shown.as_posix()), number + 1])
     atomic_write(out / "clusters.csv", table.getvalue())
-    files = [out / "clusters.csv", contact_sheet(paths, cluster, vectors).write(out / "contact-sheet.png")]
+    files = [out / "clusters.csv", contact_sheet(paths, cluster, vectors).write(out / SHEET)]
     if len(hierarchy.joins):
         tree = dendrogram(
             hierarchy,
@@ -158,5 +162,7 @@ def _write(
             height_label=message("learn.hierarchical.height"),
             note="" if names else message("learn.hierarchical.leaves"),
         )
-        files.append(tree.write(out / "dendrogram.png"))
+        files.append(tree.write(out / TREE))
+    else:
+        (out / TREE).unlink(missing_ok=True)  # that of an earlier run, with more clusters
     return files

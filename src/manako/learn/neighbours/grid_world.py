@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from manako.errors import DataError
+from manako.errors import DataError, MissingExtraError, UsageError
 from manako.learn.layer import Array
-from manako.learn.neighbours.extra import require
 
 MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
 ARROWS = "↑→↓←"
@@ -79,11 +79,23 @@ def _arrive(rows: tuple[str, ...], row: int, column: int, action: int, cost: flo
 
 
 def from_gymnasium(name: str) -> World:
-    """A tabular world of Gymnasium, such as "FrozenLake-v1" or "Taxi-v3". Raises MissingExtraError without it."""
-    require("gymnasium", "gymnasium", "learn")
+    """A tabular world of Gymnasium by its name, "FrozenLake" or "Taxi" (the newest version) or "Taxi-v4".
+
+    Raises MissingExtraError without Gymnasium, UsageError for a name that it doesn't know or that has no tables.
+    """
+    if find_spec("gymnasium") is None:
+        raise MissingExtraError("learn.grid.no_gymnasium")
     import gymnasium
 
-    return from_table(gymnasium.make(name).unwrapped)
+    # The newest is asked for by name: an unversioned name makes Gymnasium warn.
+    versions = [spec.version or 0 for spec in gymnasium.registry.values() if spec.name == name]
+    try:
+        made = gymnasium.make(f"{name}-v{max(versions)}" if versions else name)
+    except gymnasium.error.Error as error:
+        raise UsageError("learn.grid.unknown", name=name, reason=str(error)) from error
+    if not hasattr(made.unwrapped, "P"):
+        raise UsageError("learn.grid.no_tables", name=name)
+    return from_table(made.unwrapped)
 
 
 def from_table(environment: Any) -> World:

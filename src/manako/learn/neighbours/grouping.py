@@ -21,6 +21,8 @@ def principal_components(vectors: Array, seed: int) -> Array:
     """What differs most; small differences of many pixels would drown it."""
     from sklearn.decomposition import PCA
 
+    if not np.ptp(vectors, axis=0).any():  # all alike
+        return np.zeros((len(vectors), 1))
     count = min(COMPONENTS, len(vectors) - 1, vectors.shape[1])
     return np.asarray(PCA(count, random_state=seed).fit_transform(vectors), np.float64)
 

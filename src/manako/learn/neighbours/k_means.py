@@ -35,7 +35,8 @@ def nearest(centres: Array) -> Callable[[Array], Integers]:
     """x (N, D) -> (N,) the nearest of these centres."""
 
     def predict(x: Array) -> Integers:
-        return distances(x, centres).argmin(1)
+        cluster: Integers = distances(x, centres).argmin(1)
+        return cluster
 
     return predict
 

@@ -36,7 +36,7 @@ def play(seed: int = 0) -> Lesson:
     lines = [message("learn.q_learning.idea"), message("learn.q_learning.walked", **facts)]
     lines.append(message("learn.q_learning.gap", gap=number(gap, 2), lost=number(float(lost[open_states].max()), 3)))
     sections = [Section(message("learn.q_learning.world"), lines, _start_table(world, learned, q)), _update()]
-    sections += [_gymnasium(name, seed) for name in ("FrozenLake-v1", "Taxi-v3") if find_spec("gymnasium")]
+    sections += [_gymnasium(name, seed) for name in ("FrozenLake", "Taxi") if find_spec("gymnasium")]
     figures = {
         "maps": _maps(world, learned.q.max(1), learned.policy, values, q.argmax(1)),
         "episodes": _episodes(learned, world, values),
