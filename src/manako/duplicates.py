@@ -1,10 +1,11 @@
-"""Which images of a data set are the same picture: byte for byte, or saved again, resized, made brighter.
+"""Which images of a data set are the same picture: byte for byte, or saved again, resized, made brighter, trimmed.
 
 Two pictures are near-duplicates when their 16 x 16 grey thumbnails, less what all images of the data set have in
-common, correlate at 0.96 or more. Taking the common part away is what makes this right for a fixed camera, where
-every picture resembles every other: on 116 frames of one mouse in one box, 776 pairs became 32. Against a 64-bit
-difference hash it finds the same re-encoded copies and more of the cropped ones. Images of at most 64 pixels have too
-little detail for it (two shirts of Fashion-MNIST correlate as well as two copies do), so they are compared exactly.
+common, correlate at 0.97 or more. Measured on photographs of fruit: JPEG quality 40, half the size, noise and changed
+brightness keep 0.997, trimming 2.5 % off the width 0.98; the most alike of different pictures have 0.96. Taking the
+common part away is what makes this right for a fixed camera, where every picture resembles every other: on 116 frames
+of a mouse in a box, 706 pairs became 30, on 40 retinas 323 became none. Images of at most 64 pixels have too little
+detail for it (two shirts of Fashion-MNIST are as alike as two copies), so they are compared exactly.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from manako.types import Sample
 
 Progress = Callable[[int, int], None]
 
-NEAR = 0.96
+NEAR = 0.97
 _SIDE = 16
 _TINY = 64
 _LEAST_FOR_MEAN = 16
@@ -103,7 +104,7 @@ def _digest(content: bytes, *more: object) -> bytes:
 
 
 def _thumbnail(image: Image.Image) -> NDArray[np.uint8]:
-    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    small = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small).reshape(-1)
 
 
