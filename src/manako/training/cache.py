@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from manako import idx
 from manako.console import bar
 from manako.errors import DataError, ImageError
 from manako.images import MAX_PIXELS, Preprocess
@@ -58,7 +59,7 @@ def cache_images(
     """Decode `samples` behind a progress bar, or find them decoded by an earlier run.
 
     An image that can't be read is left out and named in `problems`. folder: where decoded images are kept (default:
-    `cache_folder()`). Raises DataError if no image can be read, StorageError if neither disk nor memory holds them.
+    `cache_folder()`). Raises DataError if no image can be read, StorageError if the disk is full.
     """
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     if prod(shape) <= IN_MEMORY:
@@ -67,16 +68,17 @@ def cache_images(
     folder = folder or cache_folder()
     file = CacheFile.of(folder, samples, shape=shape, facts=f"{preprocess.as_json()} {max_pixels}")
     found = file.find()
-    if found is None:
-        images = file.reserve()
-        try:
-            outcomes = _decode(images, samples, preprocess, max_pixels, workers)
-            found = images, file.commit(images, outcomes)
-        except BaseException:
-            file.discard()
-            raise
-        purge(folder, keep=file.path)
-    return _usable(found[0], samples, found[1])
+    if found is not None:
+        return _usable(found[0], samples, found[1])
+    images = file.reserve()
+    try:
+        outcomes = _decode(images, samples, preprocess, max_pixels, workers)
+        file.commit(images, outcomes)
+    except BaseException:
+        file.discard()
+        raise
+    purge(folder, keep=file.path)
+    return _usable(images, samples, outcomes)
 
 
 def _decode(
@@ -87,6 +89,8 @@ def _decode(
     workers: int | None,
 ) -> list[Outcome]:
     """Fill `images`. Threads suffice: decoding and resizing release the interpreter's lock."""
+    if _copied(images, samples):
+        return [Frame(images.shape[1], images.shape[2])] * len(samples)
 
     def one(i: int) -> Outcome:
         try:
@@ -109,6 +113,21 @@ def _decode(
     finally:
         pool.shutdown(cancel_futures=True)
     return outcomes
+
+
+def _copied(images: Pixels, samples: Sequence[Sample]) -> bool:
+    """Take grey images of one IDX file that need no resizing as they are: the same pixels, a hundred times faster."""
+    path = samples[0].image
+    if not idx.is_idx_images(path) or any(sample.image != path for sample in samples):
+        return False
+    try:
+        found = idx.read_images(path)
+    except ImageError:
+        return False  # told image by image
+    if (*found.shape[1:], 1) != images.shape[1:] or max(sample.frame for sample in samples) >= len(found):
+        return False
+    images[..., 0] = found[[sample.frame for sample in samples]]
+    return True
 
 
 def _usable(images: Pixels, samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> ImageCache:

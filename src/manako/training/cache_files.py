@@ -81,13 +81,12 @@ class CacheFile:
             code = "storage.full" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "storage.unwritable"
             raise StorageError(code, file=self.path, reason=error.strerror) from error
 
-    def commit(self, images: NDArray[np.uint8], outcomes: list[Outcome]) -> list[Outcome]:
+    def commit(self, images: NDArray[np.uint8], outcomes: list[Outcome]) -> None:
         """The array is whole: give it its name."""
         assert isinstance(images, np.memmap)
         images.flush()
         atomic_write(self.path.with_suffix(".json"), json.dumps([_as_json(o) for o in outcomes]))
         self._partial.replace(self.path)
-        return outcomes
 
     def discard(self) -> None:
         with suppress(OSError):
