@@ -149,6 +149,14 @@ def test_a_cleaned_copy(clean: Path, tmp_path: Path) -> None:
     assert "test/z/leak.png" in kept and sum(content == before["test/z/leak.png"] for content in kept.values()) == 1
 
 
+@pytest.mark.parametrize(("kept", "dropped"), [("test", "train"), ("val", "train"), ("test", "val")])
+def test_of_two_copies_the_one_that_measures_stays(clean: Path, tmp_path: Path, kept: str, dropped: str) -> None:
+    for part in (kept, dropped):
+        photograph(500).save(clean / part / "x" / "twice.png")
+    out = check(clean, fix=tmp_path / "out").written
+    assert out is not None and [path.relative_to(out).parts[0] for path in out.rglob("twice.png")] == [kept]
+
+
 def test_a_copy_goes_only_to_a_new_place_outside(clean: Path, tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()

@@ -52,6 +52,7 @@ def test_names_inside(root: Path) -> None:
         ("../secret.png", "escapes"),
         ("a/../../secret.png", "escapes"),
         ("../root2/x.png", "escapes"),
+        ("../nothing-there.png", "escapes"),
         ("..\\secret.png", "escapes"),
         ("out.png", "escapes"),
         ("outer/secret.png", "escapes"),
