@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,16 @@ class OnnxEngine:
     def _check_outputs(self) -> None:
         found: dict[str, Any] = {o.name: o.shape for o in self._session.get_outputs()}
         for output in self._outputs:
-            if output.key not in found or len(found[output.key]) != len(output.shape):
-                self._wrong(f"{output.key} {found.get(output.key, '-')}")
+            shape = found.get(output.key)
+            if shape is None or not self._fits(output, shape):
+                self._wrong(f"{output.key} {shape or '-'}")
 
-    def _fits(self, output: Output, shape: tuple[int, ...], count: int) -> bool:
-        symbols = {"N": count, "classes": len(self._card.classes)}
-        wanted = [symbols.get(size, size) if isinstance(size, str) else size for size in output.shape]
+    def _fits(self, output: Output, shape: Sequence[int | str | None], count: int | None = None) -> bool:
+        """A size that is only a name, on either side, fits any."""
+        known = {"N": count, "classes": len(self._card.classes)}
+        wanted = [known.get(size) if isinstance(size, str) else size for size in output.shape]
         return len(shape) == len(wanted) and all(
-            isinstance(w, str) or w == s for w, s in zip(wanted, shape, strict=True)
+            w is None or not isinstance(s, int) or w == s for w, s in zip(wanted, shape, strict=True)
         )
 
     def _wrong(self, found: str) -> None:

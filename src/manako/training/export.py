@@ -128,7 +128,7 @@ def _graph(model: Model, card: ModelCard, opset: int) -> ModelProto:
 def _forget_sources(graph: ModelProto) -> None:
     """Leave out what the exporter notes for debugging: stack traces with the paths of this machine."""
     del graph.metadata_props[:], graph.graph.metadata_props[:]
-    graph.producer_name, graph.doc_string, graph.graph.doc_string = "manako", "", ""
+    graph.doc_string, graph.graph.doc_string = "", ""
     for part in (
         *graph.graph.node,
         *graph.graph.value_info,
