@@ -195,3 +195,11 @@ def test_dashes_cover_their_share():
 def test_the_recording_sees_texts_that_collide():
     words = [Text(0.5, 0.5, "one word"), Text(0.5, 0.5, "another")]
     assert record(Figure([Panel(words, x=figures.HIDDEN, y=figures.HIDDEN)])).overlaps() == [("one word", "another")]
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.text(min_size=1, max_size=80), st.sampled_from(["start", "middle", "end"]))
+@settings(max_examples=40, deadline=None)
+def test_words_at_any_place_stay_within_the_panel(x, y, text, anchor):
+    words = Text(x, y, text, anchor=anchor)
+    hidden = Axis(hidden=True, low=0, high=1)
+    assert record(Figure([Panel([words], x=hidden, y=hidden, width=200, height=40)])).outside() == []

@@ -103,6 +103,8 @@ def test_twins_and_small_folders(tmp_path):
     Image.new("L", (20, 20)).save(tmp_path / "one" / "0.png")
     with pytest.raises(DataError, match="at least two"):
         cluster_folder(tmp_path / "one", tmp_path / "out")
+    with pytest.raises(DataError, match="nowhere"):
+        cluster_folder(tmp_path / "nowhere", tmp_path / "out")
 
 
 @pytest.mark.parametrize(

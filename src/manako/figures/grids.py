@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manako.figures.canvas import Canvas
-from manako.figures.colours import LIGHT, Palette, class_style, magnitude, readable_on, shade, signed
+from manako.figures.colours import Palette, class_style, magnitude, readable_on, shade, signed
 from manako.figures.geometry import Box
 from manako.figures.marks import ColourBar, Mark, Span
 from manako.figures.view import Style, View
@@ -114,7 +114,8 @@ class Heatmap(Mark):
         if not self.scale or self.kind == "classes":
             return None
         low, high = self.ends()
-        return ColourBar(low, high, self.colours(np.linspace(low, high, 128), LIGHT), self.name)
+        steps = np.linspace(low, high, 128)
+        return ColourBar(low, high, lambda palette: self.colours(steps, palette), self.name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ the next colour, dash pattern and marker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -25,11 +25,11 @@ Span = tuple[NDArray[np.float64], NDArray[np.float64]]  # the x and the y values
 
 @dataclass(frozen=True)
 class ColourBar:
-    """The scale beside a picture of numbers: `colours` (N, 3) from `low` to `high`."""
+    """The scale beside a picture of numbers: `colours` gives (N, 3), from `low` to `high`, in a palette."""
 
     low: float
     high: float
-    colours: NDArray[np.uint8]
+    colours: Callable[[Palette], NDArray[np.uint8]]
     label: str
 
 

@@ -122,7 +122,7 @@ def _bar(placed: Placed, view: View) -> None:
     bar, box, canvas, palette = placed.room.bar, view.box, view.canvas, view.palette
     assert bar is not None
     left = box.right + 12
-    canvas.image(np.ascontiguousarray(bar.colours[::-1, None]), left, box.top, BAR, box.height)
+    canvas.image(np.ascontiguousarray(bar.colours(palette)[::-1, None]), left, box.top, BAR, box.height)
     corners = Box(left, box.top, BAR, box.height).corners
     canvas.line([*corners, corners[0]], palette("secondary"), 1)
     ticks = placed.room.bar_ticks

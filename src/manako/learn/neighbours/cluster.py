@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from PIL import Image
 from manako.decode import open_image
 from manako.errors import DataError, ImageError, UsageError
 from manako.learn.layer import Array, Integers
+from manako.learn.neighbours.clustering import Clustering
 from manako.learn.neighbours.contact_sheet import contact_sheet
 from manako.learn.neighbours.extra import require
 from manako.learn.neighbours.grouping import principal_components, sort
@@ -36,52 +36,6 @@ Grey = NDArray[np.uint8]  # (N, 64, 64)
 Embed = Callable[[Sequence[Path]], Array]  # (N, D) of N images, in order
 
 
-@dataclass(frozen=True, eq=False)
-class Clustering:
-    """`cluster` (N,) from 1, the largest cluster first. `skipped`: files that could not be read, and why."""
-
-    paths: Sequence[Path]
-    cluster: Integers
-    features: str
-    method: str
-    silhouette: float | None
-    skipped: Sequence[tuple[Path, str]]
-    files: Sequence[Path]
-
-    @property
-    def sizes(self) -> list[int]:
-        sizes: list[int] = np.bincount(self.cluster)[1:].tolist()
-        return sizes
-
-    def text(self) -> str:
-        facts = {
-            "images": len(self.paths),
-            "clusters": len(self.sizes),
-            "features": self.features,
-            "method": self.method,
-        }
-        lines = [message("learn.cluster.done", **facts)]
-        lines.append(message("learn.cluster.sizes", sizes=", ".join(map(str, self.sizes))))
-        if self.silhouette is not None:
-            lines.append(message("learn.cluster.silhouette", value=f"{self.silhouette:.3f}"))
-        if self.skipped:
-            lines.append(message("learn.cluster.skipped", count=len(self.skipped)))
-            lines += [f"  {reason}" for _, reason in self.skipped[:10]]
-        return "\n".join([*lines, *(message("learn.cluster.wrote", file=file) for file in self.files)])
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "images": len(self.paths),
-            "clusters": len(self.sizes),
-            "sizes": self.sizes,
-            "features": self.features,
-            "method": self.method,
-            "silhouette": self.silhouette,
-            "skipped": [{"path": printable(str(path)), "reason": reason} for path, reason in self.skipped],
-            "files": [str(file) for file in self.files],
-        }
-
-
 def cluster_folder(
     data: str | Path, out: str | Path, *, features: Literal["hog", "pixels", "backbone"] = "hog",
     clusters: int | Literal["auto"] = "auto", method: Literal["k-means", "hierarchical"] = "k-means", seed: int = 0,
@@ -96,7 +50,10 @@ def cluster_folder(
     own = [Path(out) / name for name in (SHEET, TREE)]
     paths, grey, skipped = _read(data, own)
     if len(paths) < 2:
-        raise DataError("learn.cluster.too_few", folder=data, count=len(paths))
+        facts: dict[str, object] = {"folder": data, "count": len(paths)}
+        if skipped:
+            raise DataError("learn.cluster.too_few_because", reason=skipped[0][1], **facts)
+        raise DataError("learn.cluster.too_few", **facts)
     if isinstance(clusters, int) and clusters > len(paths):
         raise UsageError("learn.cluster.too_many", clusters=clusters, images=len(paths))
     if method == "hierarchical" and len(paths) > MOST_JOINED:
