@@ -328,3 +328,15 @@ def test_unknown_networks_of_timm_are_named(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         model(name)
     assert "resnet18" in str(caught.value)
+
+
+def test_a_run_goes_on_from_another_run(tmp_path: Path) -> None:
+    """`--weights RUN/best.safetensors`: the file that training writes."""
+    from manako.runtime.card import ModelCard
+    from manako.training.checkpoint import Checkpoint, save_checkpoint
+
+    source = model("small_resnet", classes=3)
+    card = ModelCard("classification", "small_resnet", ("a", "b", "c"), Preprocess(64, 64), source.mean, source.std)
+    save_checkpoint(tmp_path / "best.safetensors", Checkpoint(card, source.state_dict()))
+    mine = model("small_resnet", classes=3, weights=str(tmp_path / "best.safetensors"))
+    assert all(torch.equal(value, source.state_dict()[name]) for name, value in mine.state_dict().items())

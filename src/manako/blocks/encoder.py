@@ -51,9 +51,9 @@ def timm_network(
     given = dict(arguments) | {"in_chans": channels} | ({"img_size": imgsz} if config.fixed_input_size else {})
     mean, std = (_for_channels(values, channels) for values in (config.mean, config.std))
     if weights != "auto":
-        return Library(timm.create_model(name, pretrained=False, **given), mean, std)
+        return Library(_create(name, given), mean, std)
     if name == LITE0:
-        network = timm.create_model(name, pretrained=False, **given)
+        network = _create(name, given)
         return Library(network, mean, std, True, LITE0_NOTICE, _load_lite0(network))
     if config.license not in FREE_LICENCES and not any_licence:
         raise ConfigError("weights.licence", network=name, licence=config.license or "?")
@@ -72,6 +72,17 @@ def _config(name: str) -> Any:
     if config is None:
         raise ConfigError("model.unknown_network", network=name, near=base)
     return config
+
+
+def _create(name: str, given: Mapping[str, Any]) -> nn.Module:
+    try:
+        network: nn.Module = timm.create_model(name, pretrained=False, **given)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConfigError(
+            "model.network_unfit", network=name, imgsz=given.get("img_size", "-"), reason=reason
+        ) from None
+    return network
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -105,8 +116,9 @@ def _downloaded(name: str, config: Any, given: Mapping[str, Any], plain: Library
             return Library(network, plain.mean, plain.std, True, notice, [note])
         except (OSError, RuntimeError) as error:
             reason = str(error).split("\n")[0]
-    network = timm.create_model(name, pretrained=False, **given)
-    return Library(network, plain.mean, plain.std, notes=[("weights.offline", {"network": name, "reason": reason})])
+    return Library(
+        _create(name, given), plain.mean, plain.std, notes=[("weights.offline", {"network": name, "reason": reason})]
+    )
 
 
 class Encoder(nn.Module):

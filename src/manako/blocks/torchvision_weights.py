@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,6 +14,7 @@ from torch import nn
 from manako.blocks.model import Model
 from manako.blocks.pretrained import fit_weights, reachable
 
+SILENCE = 20.0  # seconds
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -31,7 +35,8 @@ def load_imagenet(model: Model, name: str, *, head: tuple[str, ...]) -> None:
         cached = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
         if not (cached.is_file() or reachable(weights.url)):
             raise OSError("no connection")
-        state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        with _impatient():
+            state = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
     except (OSError, RuntimeError) as error:
         model.notes.append(("weights.offline", {"network": name, "reason": str(error).split("\n")[0]}))
         return
@@ -41,3 +46,14 @@ def load_imagenet(model: Model, name: str, *, head: tuple[str, ...]) -> None:
     model.pretrained = True
     model.notice = f"Started from the ImageNet weights of {name} (torchvision, BSD-3-Clause)."
     model.notes += [("weights.downloaded", {"network": name, "licence": "BSD-3-Clause"}), *notes]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """The loader sets no limit to how long a server may be silent."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

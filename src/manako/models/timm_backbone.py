@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from timm.models import group_parameters
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from manako.blocks.classifier import Classifier
 from manako.blocks.encoder import timm_network
 from manako.blocks.layers import check_range
 from manako.blocks.pretrained import start
+from manako.errors import ConfigError
 
 TASKS = ("classification",)
 PREFIX = "timm"
@@ -62,10 +64,12 @@ class TimmBackbone(Classifier):
             any_licence=any_licence,
             arguments={"num_classes": classes, "drop_rate": dropout, "drop_path_rate": drop_path or None},
         )
+        self.name = network
         self.network: Any = made.network
         self.mean, self.std, self.pretrained = made.mean, made.std, made.pretrained
         self.notice, self.notes = made.notice, made.notes
         self.channels_last_map = getattr(made.network, "output_fmt", None) == "NHWC"
+        self._try(channels, imgsz)
         start(self, weights)
 
     def features(self, images: Tensor) -> Tensor:
@@ -79,13 +83,39 @@ class TimmBackbone(Classifier):
         return logits
 
     def stages(self) -> Iterator[list[nn.Parameter]]:
-        """timm's own coarse groups, then the classifier."""
-        last = list(self.network.get_classifier().parameters())
+        """timm's own coarse groups, or the network's parts where it names none; then the classifier."""
+        found = self.network.get_classifier()
+        heads = found if isinstance(found, (tuple, list)) else [found]
+        last = [parameter for head in heads for parameter in head.parameters()]
         final = {id(parameter) for parameter in last}
         groups: dict[int, list[nn.Parameter]] = {}
-        order = group_parameters(self.network, self.network.group_matcher(coarse=True), reverse=True)
+        order = _group_of(self.network)
         for name, parameter in self.network.named_parameters():
             if id(parameter) not in final:
                 groups.setdefault(order[name], []).append(parameter)
         yield from (groups[i] for i in sorted(groups))
         yield last
+
+    def _try(self, channels: int, imgsz: int) -> None:
+        """Some networks can't take images of some sizes; only they know which. Raises ConfigError."""
+        self.eval()
+        try:
+            with torch.no_grad():
+                found = self.features(torch.zeros(1, channels, imgsz, imgsz, device=next(self.parameters()).device))
+                if not isinstance(found, Tensor):
+                    raise TypeError("it gives several maps at once")
+                self.head(found)
+        except (RuntimeError, AssertionError, ValueError, IndexError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError("model.network_unfit", network=self.name, imgsz=imgsz, reason=reason) from None
+        self.train()
+
+
+def _group_of(network: Any) -> dict[str, int]:
+    """Name of each parameter -> its place between input and output."""
+    try:
+        groups: dict[str, int] = group_parameters(network, network.group_matcher(coarse=True), reverse=True)
+    except (AttributeError, AssertionError):  # some networks have no groups, or no coarse ones
+        places = {name: i for i, (name, _) in enumerate(network.named_children())}
+        return {name: places.get(name.partition(".")[0], -1) for name, _ in network.named_parameters()}
+    return groups
