@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageChops
+from PIL import Image
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -27,6 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from manako import idx
+from manako.colour import eight_bit_colour
 from manako.errors import ImageError
 
 MAX_PIXELS = 64_000_000
@@ -47,7 +47,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SIXTEEN_TO_EIGHT = np.round(np.arange(65536) / 257).astype(np.uint8)
 
 
 def open_image(
@@ -265,56 +264,12 @@ def _upright_size(image: ImageFile) -> tuple[int, int]:
 
 def _finish(raw: ImageFile) -> Image.Image:
     raw.load()
-    image = _eight_bit_colour(raw)
+    image = eight_bit_colour(raw)
     turn = _TURNS.get(_orientation(raw))
     if turn is not None:
         image = image.transpose(turn)
     image.info = {}  # an EXIF orientation left here would turn the image again elsewhere
     return image
-
-
-def _eight_bit_colour(raw: ImageFile) -> Image.Image:
-    """Any of Pillow's modes to "RGB" or "L"."""
-    if raw.mode == "CMYK" and isinstance(raw, JpegImageFile) and "adobe" not in raw.info:
-        # Adobe's CMYK JPEGs are stored inverted and Pillow takes all for Adobe's; without the marker they aren't.
-        return ImageChops.invert(raw).convert("RGB")
-    if raw.mode[0] in "IF":
-        return Image.fromarray(_eight_bit(np.asarray(raw), isinstance(raw, PpmImageFile)))
-    if raw.has_transparency_data:
-        return _over_white(raw)
-    if raw.mode in ("L", "RGB"):
-        return raw.copy()
-    return raw.convert("L" if raw.mode == "1" else "RGB")
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    grey = image.mode in ("L", "LA", "La", "1")
-    image = image.convert("LA" if grey else "RGBA")
-    alpha = image.getchannel("A")
-    colour = image.convert("L" if grey else "RGB")
-    if alpha.getextrema() == (255, 255):
-        return colour
-    white = Image.new(colour.mode, colour.size, "white")
-    white.paste(colour, mask=alpha)
-    return white
-
-
-def _eight_bit(values: NDArray[np.generic], sixteen: bool) -> NDArray[np.uint8]:
-    """Deeper grey to 8 bits. 16 bits keep their full range, so that images of one set stay comparable.
-
-    Files of 32-bit integers and floats don't say their range: 0..1, 0..255 and 0..65535 are recognised, anything
-    else is stretched between its smallest and largest value; NaN is black.
-    """
-    if values.dtype.itemsize == 2:
-        return _SIXTEEN_TO_EIGHT[values.astype(np.uint16)]
-    numbers = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(numbers.min()), float(numbers.max())
-    top = 65535.0 if sixteen else next((limit for limit in (1.0, 255.0, 65535.0) if high <= limit), high)
-    if values.dtype.kind == "i" and not sixteen and high <= 255:
-        top = 255.0
-    if low < 0 or high > 65535:
-        numbers, top = numbers - low, max(high - low, 1e-12)
-    return np.round(numbers * (255 / top)).clip(0, 255).astype(np.uint8)
 
 
 def _idx_image(path: Path, frame: int, max_pixels: int) -> Image.Image:

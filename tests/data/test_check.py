@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections import Counter
 from pathlib import Path
 
@@ -232,3 +233,25 @@ def test_digits_as_a_folder(tmp_path: Path) -> None:
     few = read_dataset(write_digits(tmp_path / "few", count_per_class=20))
     assert Counter(sample.split for sample in few.samples) == {"train": 140, "val": 30, "test": 30}
     assert open_image(few.samples[0].image).size == (32, 32)
+
+
+def write_idx(folder: Path, name: str, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    labels = (np.arange(len(images)) % 2).astype(np.uint8)
+    for kind, values in (("images-idx3", images), ("labels-idx1", labels)):
+        header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+        (folder / f"{name}-{kind}-ubyte").write_bytes(header + values.tobytes())
+
+
+@pytest.mark.parametrize("side", [28, 80])
+def test_idx_files_are_checked_and_copied_too(tmp_path: Path, side: int) -> None:
+    grey = [np.asarray(photograph(number).resize((side, side)).convert("L")) for number in range(60)]
+    grey[7] = np.full((side, side), 9, np.uint8)
+    (tmp_path / "data").mkdir()
+    write_idx(tmp_path / "data", "train", np.stack(grey[:40]))
+    write_idx(tmp_path / "data", "t10k", np.stack([*grey[40:], grey[4], grey[3], grey[5]]))
+    report = check(tmp_path / "data", fix=tmp_path / "out")
+    found = Counter(problem.code for problem in report.problems)
+    assert found == {"check.blank": 1, "check.copies": 2, "check.copies_two_labels": 1, "split.leak": 3}
+    assert report.kinds == {"IDX L": 63} and report.written is not None
+    cleaned = read_dataset(report.written)
+    assert len(cleaned.samples) == 63 - 1 - 2 - 2 and len(cleaned.of("test")) == 22
