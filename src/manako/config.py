@@ -52,6 +52,7 @@ class RunConfig:
     group_by: str | None = _option()
     max_pixels: int = _option(64_000_000, kind=int, low=1)
     augment: str = _option("auto", choices="auto none light medium strong")
+    flip: str = _option("auto", choices="auto on off")
     mixup: float | None = _option(kind=float, low=0, high=10)
     label_smoothing: float | None = _option(kind=float, low=0, high=0.9)
     sampling: str = _option("shuffle", choices="shuffle balanced")
@@ -67,6 +68,8 @@ class RunConfig:
     clip: float | None = _option(kind=float, low=0)  # largest norm of the gradient; 0: no limit
     ema: float | None = _option(kind=float, low=0, high=1)  # part of the run that the average of weights spans
     freeze: float | None = _option(kind=float, low=0, high=1)  # part of the run in which only the head learns
+    frozen_stages: int | None = _option(kind=int, low=0, high=1000)  # on the input's side, for the whole run
+    fixed_norms: bool | None = _option(kind=bool)  # keep the pretrained statistics of batch normalisation
     layer_decay: float | None = _option(kind=float, low=0, high=1)  # rate of each stage against the next one's
     # Machine.
     device: str = _option("auto")

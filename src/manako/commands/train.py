@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         if item.name == "options":
             parser.add_argument("--option", action="append", metavar="NAME=VALUE", help=help_text)
         elif kind is bool:
-            parser.add_argument(flag, action="store_true", default=None, help=help_text)
+            parser.add_argument(flag, action=BooleanOptionalAction, default=None, help=help_text)
         else:
             parser.add_argument(flag, type=_reader(flag, kind), metavar=_metavar(item), help=help_text)
 

@@ -21,19 +21,21 @@ from manako.types import Dataset, Sample
 # From scratch: small images, where a small network sees many of them in little time.
 FROM_SCRATCH: Mapping[str, Any] = {
     "optimiser": "muon",
-    "lr": 0.02,
+    "lr": 0.04,
     "momentum": 0.9,
-    "weight_decay": 0.0,
+    "weight_decay": 5e-4,
     "schedule": "linear",
-    "warmup": 0.2,
+    "warmup": 0.05,
     "label_smoothing": 0.1,
     "mixup": 0.0,
     "augment": "light",
     "ema": 0.1,
     "freeze": 0.0,
+    "frozen_stages": 0,
+    "fixed_norms": False,
     "layer_decay": 1.0,
     "clip": 0.0,
-    "batch": "256",
+    "batch": "128",
 }
 # Fine-tuning: photographs, where a backbone that has seen a million of them knows most already.
 FINE_TUNE: Mapping[str, Any] = {
@@ -47,8 +49,10 @@ FINE_TUNE: Mapping[str, Any] = {
     "mixup": 0.0,
     "augment": "medium",
     "ema": 0.1,
-    "freeze": 0.1,
-    "layer_decay": 0.7,
+    "freeze": 0.0,
+    "frozen_stages": 4,
+    "fixed_norms": True,
+    "layer_decay": 0.9,
     "clip": 1.0,
     "batch": "32",
 }

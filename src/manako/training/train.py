@@ -6,11 +6,15 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from manako import __version__
+from manako.blocks.folding import fix_norms
 from manako.blocks.model import Model
 from manako.config import RunConfig
 from manako.console import say
@@ -25,14 +29,16 @@ from manako.run_folder import RunFolder, environment, new_run_folder, open_run_f
 from manako.runtime.card import ModelCard
 from manako.splits import read_split_csv, split_dataset, write_split_csv
 from manako.tasks import get_task
-from manako.training.augment import augmentation
+from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
-from manako.training.cache import cache_images
+from manako.training.cache import ImageCache, cache_images
 from manako.training.distributed import Processes, join_processes
-from manako.training.feed import TrainingData, make_feed
+from manako.training.feed import TrainingData, make_feed, truths_of
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
+from manako.training.head_start import start_head
 from manako.training.lock import run_lock
 from manako.training.loop import FitResult, fit
+from manako.training.mirror import mirror_test
 from manako.training.plan import Reason, make_plan
 from manako.types import Dataset, Problem
 
@@ -79,9 +85,11 @@ def _learn(
     config: RunConfig, dataset: Dataset, folder: RunFolder, processes: Processes, *, resume: bool, began: float
 ) -> Trained:
     data = _load(config, dataset)
+    config, how = _flips(config, data, folder, tell=processes.first)
     card, model = build(config, dataset)
     for code, facts in model.notes:
         say(code, **facts)
+    _prepare(model, config, data, mirror=how.flip > 0, start=not resume)
     hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
     spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
@@ -93,12 +101,41 @@ def _learn(
         card=card,
         hardware=hardware,
         processes=processes,
+        how=how,
         spent=spent,
         reserve=reserve,
         resume=resume,
     )
     problems = data.train.problems + data.validation.problems
     return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems)
+
+
+def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
+    """Whether images may be mirrored: as told, else by the mirror test. The answer goes into `config.yaml`."""
+    how = augmentation(config.augment, side=config.imgsz or 0)
+    if config.flip == "auto":
+        found = mirror_test(data.train, class_ids(data.train), seed=config.seed)
+        config = config.with_(flip="off" if found.flips_harm else "on")
+        if tell:
+            say("train.flips_off" if found.flips_harm else "train.flips_on", **vars(found))
+            atomic_write(folder.config, config.dumps())
+    return config, how if config.flip == "on" else replace(how, flip=0.0)
+
+
+def _prepare(model: Model, config: RunConfig, data: TrainingData, *, mirror: bool, start: bool) -> None:
+    """What only pretrained networks need: a head that fits, lower stages held still, statistics held fixed."""
+    for stage in list(model.stages())[: config.frozen_stages or 0]:
+        for parameter in stage:
+            parameter.requires_grad_(False)
+    if config.fixed_norms:
+        fix_norms(model)
+    if model.pretrained and start and data.train.samples:
+        start_head(model, data.train, class_ids(data.train), size=config.imgsz or 0, mirror=mirror)
+
+
+def class_ids(cache: ImageCache) -> NDArray[np.int64]:
+    """(N,): the best class of each image."""
+    return np.array([truth.best for truth in truths_of(cache)], np.int64)
 
 
 def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
