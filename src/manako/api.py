@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manako.config import RunConfig
-from manako.console import quiet
+from manako.console import counter, quiet
 from manako.errors import DataError, MissingExtraError
 from manako.images import MAX_PIXELS
 from manako.models import ModelEntry, model_entries
@@ -44,11 +44,13 @@ def check(
     group_by: str | None = None,
     max_pixels: int = MAX_PIXELS,
     fix: str | Path | None = None,
+    verbose: bool = False,
 ) -> DataReport:
     """What is in a folder of data and what is wrong with it. fix: write a cleaned copy to this new folder."""
     from manako.doctor.data import check as check_data
 
-    return check_data(data, task=task, group_by=group_by, max_pixels=max_pixels, fix=fix)
+    with quiet(not verbose), counter("check.bar") as progress:
+        return check_data(data, task=task, group_by=group_by, max_pixels=max_pixels, fix=fix, progress=progress)
 
 
 def train(

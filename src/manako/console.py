@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -100,14 +100,16 @@ class _Silence:
         pass
 
 
+def _bar(label: str, total: float | None, unit: str) -> Bar:
+    if _quiet:
+        return _Silence()
+    return (_TerminalBar if sys.stderr.isatty() else _Lines)(label, total, unit)
+
+
 @contextmanager
 def bar(key: str, total: float | None, unit: str = "", **facts: object) -> Iterator[Bar]:
     """`with bar("training.bar", total=100) as b: b.step(note="loss 0.3")`."""
-    made: Bar
-    if _quiet:
-        made = _Silence()
-    else:
-        made = (_TerminalBar if sys.stderr.isatty() else _Lines)(message(key, **facts), total, unit)
+    made = _bar(message(key, **facts), total, unit)
     try:
         yield made
     finally:
@@ -120,3 +122,23 @@ def progress(items: Iterable[T], key: str, total: int | None = None, **facts: ob
         for item in items:
             yield item
             made.step()
+
+
+@contextmanager
+def counter(key: str, **facts: object) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that reports itself by calling `(done, total)`."""
+    made: list[Bar] = []
+    seen = 0
+
+    def told(done: int, total: int) -> None:
+        nonlocal seen
+        if not made:
+            made.append(_bar(message(key, **facts), total, ""))
+        made[0].step(done - seen)
+        seen = done
+
+    try:
+        yield told
+    finally:
+        for bar_ in made:
+            bar_.close()

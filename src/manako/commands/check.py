@@ -25,6 +25,7 @@ def run(arguments: Namespace) -> int:
         group_by=arguments.group_by,
         max_pixels=arguments.max_pixels,
         fix=arguments.fix,
+        verbose=True,
     )
     if arguments.json:
         print_json(report.as_json())

@@ -17,7 +17,7 @@ from manako import __version__
 from manako.blocks.folding import fix_norms
 from manako.blocks.model import Model
 from manako.config import RunConfig
-from manako.console import say
+from manako.console import counter, say
 from manako.doctor.data import fingerprint
 from manako.errors import DataError
 from manako.formats import read_dataset
@@ -212,7 +212,10 @@ def _times(config: RunConfig, *, spent: float, reserve: float) -> tuple[float, f
 
 def _split(dataset: Dataset, config: RunConfig, folder: RunFolder) -> Dataset:
     previous = read_split_csv(folder.split) if folder.split.exists() else None
-    return split_dataset(dataset, seed=config.seed, previous=previous)
+    with counter("check.bar") as progress:
+        return split_dataset(
+            dataset, seed=config.seed, previous=previous, progress=progress, max_pixels=config.max_pixels
+        )
 
 
 def _resumed(config: RunConfig, folder: RunFolder) -> RunConfig:
