@@ -17,14 +17,14 @@ from manako.console import counter, quiet
 from manako.errors import DataError, MissingExtraError
 from manako.images import MAX_PIXELS
 from manako.models import ModelEntry, model_entries
-from manako.results import Run
+from manako.results import Run as Run
 from manako.runtime.evaluate import Evaluated
 from manako.runtime.predictor import Predictor
 from manako.tasks import get_task
 
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
-    from manako.learn.neighbours.cluster import Clustering
+    from manako.learn.neighbours.clustering import Clustering
     from manako.runtime.writer import Written
     from manako.training.export import ExportResult
     from manako.types import Dataset

@@ -111,7 +111,8 @@ class Frame:
     def restore(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) from network pixels to original pixels, clipped to the image."""
         points = (xy - np.array([self.left, self.top])) / np.array([self.scale_x, self.scale_y])
-        return np.clip(points, 0, [self.width, self.height]).astype(np.float32)
+        inside: NDArray[np.float32] = np.clip(points, 0, [self.width, self.height]).astype(np.float32)
+        return inside
 
 
 @dataclass(frozen=True)

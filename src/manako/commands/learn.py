@@ -19,8 +19,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     # The course's arrays are small: on a busy machine several BLAS threads wait for each other, ten times slower.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from manako.learn.play import list_topics, play_topic
+    from manako.learn.play import Played, TopicList, list_topics, play_topic
 
+    shown: Played | TopicList
     if arguments.topic is None:
         shown = list_topics()
     else:
