@@ -81,7 +81,7 @@ def test_only_broken_images_run_no_network() -> None:
 
 
 def test_sources_are_taken_only_a_few_batches_ahead() -> None:
-    """However many images there are, no more than three batches are in hand: the memory can't grow with their number."""
+    """However many images there are, no more than three batches are in hand."""
     taken = 0
 
     def endless() -> Iterator[Image.Image]:

@@ -54,7 +54,7 @@ def embedded(image: Image.Image, alt: str) -> dict[str, Any]:
 
 def figure_parts(figure: Figure) -> dict[str, Any]:
     """A figure for the template: its title as a heading, each panel by itself, so that panels wrap on a phone."""
-    parts = []
+    parts: list[dict[str, Any]] = []
     for panel in figure.panels:
         alone = replace(figure, panels=[panel], title="", note="", description=figure.spoken())
         light = alone.svg()
