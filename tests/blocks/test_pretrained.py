@@ -147,6 +147,14 @@ def test_grey_images_see_what_colour_images_see() -> None:
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
 
 
+def test_a_new_head_starts_undecided() -> None:
+    """The first answers are nearly even, so that the first steps don't shake what was learned before."""
+    mine = model("efficientnet_lite0", classes=12, weights="auto").eval()
+    images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert mine(mine.normalise(images))["logits"].softmax(1).max() < 0.3
+
+
 def test_an_encoder_gives_maps_of_the_sizes_it_names() -> None:
     encoder = Encoder(weights="auto").eval()
     whole = timm.create_model(LITE0, pretrained=False).eval()

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import save
 
 import manako.models
+from manako.blocks.folding import fix_norms, same_function
 from manako.blocks.model import Model
 from manako.errors import ConfigError, UsageError
 from manako.images import Preprocess
@@ -194,6 +196,21 @@ def perfect(model: Model, images: torch.Tensor, some: Examples, metric: str) -> 
     predictions = rules.decode(outputs, [Frame(IMGSZ, IMGSZ)] * len(images), rules.settings)
     truths = [sample.target for sample in some.samples if sample.target]
     return rules.evaluate(predictions, truths, some.dataset.classes, intervals=False).metrics[metric] == 1.0
+
+
+def test_fixing_the_statistics_changes_nothing(full: Pair, examples: Callable[..., Examples]) -> None:
+    """Folding normalisation into convolutions must know which stands behind which, whatever the scale's sign."""
+    name, task = full
+    model, images = build(name, task, classes=3).eval(), examples(task).pixels
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.bias, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+    before = deepcopy(model)
+    fix_norms(model)
+    with torch.no_grad():
+        assert same_function(before, model, model.normalise(images))
 
 
 def card_of(name: str, task: str, model: Model, classes: tuple[str, ...]) -> ModelCard:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from manako.blocks.classifier import Classifier
 from manako.blocks.layers import check_imgsz, check_range, parameter_stages
@@ -79,13 +78,11 @@ class Widening(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int, pool: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel_size=stride + 2, stride=stride, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
         self.norm = nn.BatchNorm2d(outputs)
-        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        x = functional.max_pool2d(x, 2) if self.pool else x
-        widened: Tensor = self.norm(x).relu()
+        widened: Tensor = self.norm(self.pool(self.conv(x))).relu()
         return widened
 
 

@@ -69,6 +69,9 @@ class TimmBackbone(Classifier):
         self.mean, self.std, self.pretrained = made.mean, made.std, made.pretrained
         self.notice, self.notes = made.notice, made.notes
         self.channels_last_map = getattr(made.network, "output_fmt", None) == "NHWC"
+        published: Any = made.network.pretrained_cfg
+        if not (made.pretrained and classes == published["num_classes"]):
+            self._calm_head()
         self._try(channels, imgsz)
         start(self, weights)
 
@@ -95,6 +98,14 @@ class TimmBackbone(Classifier):
                 groups.setdefault(order[name], []).append(parameter)
         yield from (groups[i] for i in sorted(groups))
         yield last
+
+    def _calm_head(self) -> None:
+        """A new last layer says nearly the same of all classes: large random answers would first harm the rest."""
+        last = self.network.get_classifier()
+        if isinstance(last, nn.Linear):
+            nn.init.normal_(last.weight, std=0.01)
+            if last.bias is not None:
+                nn.init.zeros_(last.bias)
 
     def _try(self, channels: int, imgsz: int) -> None:
         """Some networks can't take images of some sizes; only they know which. Raises ConfigError."""
