@@ -13,7 +13,7 @@ from manako.blocks.model import Model
 
 QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of Jordan's iteration: singular values go to about 0.7 .. 1.2
 ITERATIONS = 5
-PIXELS = 27  # columns of a 3 x 3 convolution that reads colours; matrices up to this width are left to SGD
+PIXELS = 27  # columns of a 3 x 3 convolution of colours; matrices up to this width are left to SGD
 PASSING = (nn.MaxPool2d, nn.AvgPool2d, nn.Identity)  # hand a change of scale on as it is
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
@@ -35,9 +35,10 @@ def orthogonalise(matrices: Tensor, *, dtype: torch.dtype = torch.float32) -> Te
 class Muon(Optimizer):
     """For weights of two or more dimensions; a convolution counts as (out, in * height * width).
 
-    A group with `normalised` holds each weight at norm sqrt(out) (Jordan 2024, airbench): right where a normalisation
-    layer follows, which makes the weight's size meaningless. Otherwise the step is scaled by sqrt(max(1, rows / cols))
-    and the weight decays.
+    A group with `normalised` keeps each weight's norm and turns it by an angle of about the learning rate (Jordan 2024,
+    "94% on CIFAR-10 in 3.29 seconds", but there all norms are sqrt(rows)): right where a normalisation layer follows,
+    which makes the weight's size meaningless. Otherwise the step is scaled by sqrt(max(1, rows / columns)) and the
+    weight decays.
     """
 
     def __init__(self, params: Any, *, lr: float, momentum: float = 0.9, weight_decay: float = 0.0) -> None:
@@ -61,8 +62,7 @@ class Muon(Optimizer):
         rows, columns = wanted.shape[1:]
         for parameter, step in zip(parameters, steps, strict=True):
             if group["normalised"]:
-                parameter.mul_(rows**0.5 / parameter.norm().clamp_min(1e-7))
-                parameter.add_(step.view_as(parameter), alpha=-group["lr"])
+                _turn(parameter, step.view_as(parameter), lr=group["lr"])
             else:
                 parameter.mul_(1.0 - group["lr"] * group["weight_decay"])
                 parameter.add_(step.view_as(parameter), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
@@ -77,6 +77,15 @@ class Muon(Optimizer):
         return parameter.grad.add(buffer, alpha=momentum)
 
 
+def _turn(weight: Tensor, step: Tensor, *, lr: float) -> None:
+    """Move on the sphere of the weight's own norm, by an angle that doesn't depend on the norm."""
+    rows = weight.shape[0] ** 0.5
+    norm = weight.norm()
+    norm = torch.where(norm > 0, norm, rows)
+    weight.sub_(step * (lr * norm / rows))
+    weight.mul_(norm / weight.norm().clamp_min(1e-12))
+
+
 def _fast_type(device: torch.device) -> torch.dtype:
     if device.type == "cuda" or (device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
         return torch.bfloat16
@@ -85,8 +94,8 @@ def _fast_type(device: torch.device) -> torch.dtype:
 
 def suits_muon(model: Model) -> dict[Tensor, bool]:
     """The weights that Muon should move -> whether a normalisation layer takes the output (it stands next to the
-    convolution in their common parent). Not the head, not depthwise convolutions, not those that read pixels: their
-    matrices are too narrow."""
+    convolution in their common parent). Not the head; not convolutions of narrow matrices: depthwise ones, and first
+    ones of 3 x 3 pixels."""
     *_, head = model.stages()
     last: set[Tensor] = set(head)
     found: dict[Tensor, bool] = {}
