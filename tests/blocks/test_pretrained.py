@@ -348,3 +348,18 @@ def test_a_run_goes_on_from_another_run(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "best.safetensors", Checkpoint(card, source.state_dict()))
     mine = model("small_resnet", classes=3, weights=str(tmp_path / "best.safetensors"))
     assert all(torch.equal(value, source.state_dict()[name]) for name, value in mine.state_dict().items())
+
+
+def test_a_download_that_breaks_off_is_no_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("connection reset")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: None)
+    for module in (manako.blocks.encoder, manako.blocks.torchvision_weights):
+        monkeypatch.setattr(module, "reachable", lambda _: True)
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", fail)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fail)
+    for name in ("resnet18", "mobilenet_v3_small"):
+        ((code, facts),) = model(name, weights="auto").notes
+        assert code == "weights.offline" and facts["reason"] == "connection reset"
