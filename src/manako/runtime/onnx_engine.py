@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manako.errors import ModelFileError
+from manako.runtime.ahead import cores
 from manako.runtime.card import ModelCard
 from manako.runtime.onnx_file import read_onnx
 from manako.tasks import Output, get_task, task_names
@@ -18,7 +19,7 @@ _FATAL_ONLY = 4  # ONNX Runtime's own log, which would stand between our lines
 
 
 class OnnxEngine:
-    """An `Engine` on the CPU. threads: 0 leaves the number to ONNX Runtime (one a core).
+    """An `Engine` on the CPU. threads: 0 is one for each processor that this process may use.
 
     Raises ModelFileError where the file is damaged, holds more than a plain graph, or does not do what its card says.
     """
@@ -32,7 +33,7 @@ class OnnxEngine:
             raise ModelFileError("onnx.task", file=self.path, task=self._card.task[:60])
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _FATAL_ONLY
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = threads or cores()
         options.inter_op_num_threads = 1
         try:
             # Folding constants runs parts of the graph while it is only being opened; exports have it done already.

@@ -64,8 +64,8 @@ def write_results(
     """Write each result as it comes, to `stream`, and to a file in the folder `out`.
 
     The file has its name when it is whole; until then it ends in `.partial`, which stays if the work is interrupted.
-    draw: also write `out/pictures/...`; the folders below `root` are kept. Nothing else is ever overwritten: raises
-    UsageError if a source lies in `out/pictures`, or if `draw` has no `out`.
+    draw: also write `out/pictures/...`; the folders below `root` (see `root_of`) are kept. Nothing else is ever
+    overwritten: raises UsageError if a source lies in `out/pictures`, or if `draw` has no `out`.
     """
     if draw and out is None:
         raise UsageError("predict.draw_needs_out")
@@ -200,13 +200,13 @@ def _draw(result: Result, predictor: Predictor, folder: Path, root: Path | None,
 
 
 def _picture_name(source: Source, root: Path | None) -> Path:
-    """The place of the drawn picture within its folder: the source's place below `root`, or its whole path."""
+    """The place of the drawn picture in its folder: the source's below `root` (or here), or its whole path."""
     if isinstance(source, Sample):
         name = re.sub(r"[^\w./-]", "_", source.id)
         path = Path(name)
     elif isinstance(source, (str, Path)):
         full = Path(source).resolve()
-        base = root.resolve() if root else Path(full.anchor)
+        base = root.resolve() if root else Path.cwd()
         path = full.relative_to(base if full.is_relative_to(base) else full.anchor)
     else:
         path = Path("image")
