@@ -21,6 +21,7 @@ from manako.results import Run as Run
 from manako.runtime.evaluate import Evaluated
 from manako.runtime.predictor import Predictor
 from manako.tasks import get_task
+from manako.threads import wait_asleep
 
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
@@ -237,5 +238,7 @@ def _own_dataset(run: str | Path) -> Dataset:
 def _need(package: str, extra: str) -> None:
     from importlib.util import find_spec
 
+    if package == "torch":
+        wait_asleep()
     if find_spec(package) is None:
         raise MissingExtraError("extra.missing", package=package, extra=extra)
