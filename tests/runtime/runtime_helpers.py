@@ -52,7 +52,7 @@ def trained_net() -> DigitNet:
     for _ in range(30):
         loss = nn.functional.cross_entropy(model(model.normalise(pixels))["logits"], truth)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return model.eval()
 

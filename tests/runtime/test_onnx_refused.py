@@ -187,6 +187,20 @@ def test_a_card_that_lies_is_found(
     assert caught.value.code == code
 
 
+def test_a_broken_graph_is_one_error_and_no_chatter(
+    exported: ExportResult, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Names that aren't UTF-8, an operator that doesn't exist: ONNX Runtime would print, and try again."""
+    data = exported.path.read_bytes()
+    path = tmp_path / "m.onnx"
+    for old, new in ((b"Transpose", b"Trans\xff\xfese"), (b"Transpose", b"Transpase"), (b"images", b"ima\xffes")):
+        path.write_bytes(data.replace(old, new))
+        with pytest.raises(ModelFileError) as caught:
+            OnnxEngine(path)
+        assert caught.value.code == "onnx.damaged"
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     (tmp_path / "empty.onnx").touch()

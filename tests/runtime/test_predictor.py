@@ -13,6 +13,7 @@ from PIL import Image
 from runtime_helpers import NAMES, MeanEngine, write_digit_files
 
 from manako.errors import ImageError
+from manako.runtime.ahead import Source
 from manako.runtime.onnx_engine import OnnxEngine
 from manako.runtime.predictor import Predictor
 from manako.training.export import ExportResult
@@ -47,7 +48,7 @@ def test_one_bad_image_in_a_batch_of_32_harms_no_other(
 def test_every_kind_of_source_gives_the_same_answer(exported: ExportResult, samples: list[Sample]) -> None:
     sample = samples[5]
     image = Image.open(sample.image)
-    kinds = [sample.image, str(sample.image), sample.image.read_bytes(), sample, image, image.convert("RGBA")]
+    kinds: list[Source] = [sample.image, str(sample.image), sample.image.read_bytes(), sample, image, image.convert("RGBA")]
     results = list(Predictor(OnnxEngine(exported.path)).predict(kinds, batch=4))
     answers = [r.prediction for r in results]
     for answer in answers:

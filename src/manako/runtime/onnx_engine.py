@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,14 @@ from manako.tasks import Output, get_task, task_names
 _FATAL_ONLY = 4  # ONNX Runtime's own log, which would stand between our lines
 
 
+class _Port(NamedTuple):
+    """One input or output of the graph. A size is a number, or the name of one that is not fixed."""
+
+    name: str
+    type: str
+    shape: list[int | str | None]
+
+
 class OnnxEngine:
     """An `Engine` on the CPU. threads: 0 is one for each processor that this process may use.
 
@@ -25,26 +33,19 @@ class OnnxEngine:
     """
 
     def __init__(self, path: str | Path, *, threads: int = 0) -> None:
-        import onnxruntime
-
         self.path = Path(path)
         data, self._card = read_onnx(self.path)
         if self._card.task not in task_names():
             raise ModelFileError("onnx.task", file=self.path, task=self._card.task[:60])
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _FATAL_ONLY
-        options.intra_op_num_threads = threads or cores()
-        options.inter_op_num_threads = 1
         try:
-            # Folding constants runs parts of the graph while it is only being opened; exports have it done already.
-            self._session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"], disabled_optimizers=["ConstantFolding"]
-            )
+            self._session = _session(data, threads or cores())
+            inputs = [_Port(i.name, i.type, list(i.shape)) for i in self._session.get_inputs()]
+            outputs = [_Port(o.name, o.type, list(o.shape)) for o in self._session.get_outputs()]
         except Exception as error:  # ONNX Runtime has its own tree of exceptions, which it does not publish
             raise ModelFileError("onnx.damaged", file=self.path, reason=_first_line(error)) from None
         self._outputs = get_task(self._card.task).outputs
-        self._check_input()
-        self._check_outputs()
+        self._input = self._checked_input(inputs)
+        self._check_outputs(outputs)
 
     @property
     def card(self) -> ModelCard:
@@ -61,20 +62,19 @@ class OnnxEngine:
                 self._wrong(f"{output.key} {value.dtype} {value.shape}")
         return dict(zip(names, values, strict=True))
 
-    def _check_input(self) -> None:
-        inputs = self._session.get_inputs()
+    def _checked_input(self, inputs: Sequence[_Port]) -> str:
         plan = self._card.preprocess
         wanted = [plan.height, plan.width, plan.channels]
-        shape = list(inputs[0].shape) if inputs else []
-        if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or shape[1:] != wanted or isinstance(shape[0], int):
+        only = inputs[0] if len(inputs) == 1 else _Port("", "", [])
+        if only.type != "tensor(uint8)" or only.shape[1:] != wanted or isinstance(only.shape[0], int):
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs) or "-"
             self._wrong(f"{found}; uint8 [N, {plan.height}, {plan.width}, {plan.channels}]")
-        self._input = inputs[0].name
+        return only.name
 
-    def _check_outputs(self) -> None:
-        found: dict[str, Any] = {o.name: o.shape for o in self._session.get_outputs()}
+    def _check_outputs(self, outputs: Sequence[_Port]) -> None:
+        shapes = {port.name: port.shape for port in outputs}
         for output in self._outputs:
-            shape = found.get(output.key)
+            shape = shapes.get(output.key)
             if shape is None or not self._fits(output, shape):
                 self._wrong(f"{output.key} {shape or '-'}")
 
@@ -88,6 +88,24 @@ class OnnxEngine:
 
     def _wrong(self, found: str) -> None:
         raise ModelFileError("onnx.shape", file=self.path, found=found)
+
+
+def _session(data: bytes, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        data,
+        options,
+        providers=["CPUExecutionProvider"],
+        # Folding runs parts of the graph while it is only being opened; exports have it done already.
+        disabled_optimizers=["ConstantFolding"],
+        # Its fallback to other devices prints on standard output, which belongs to results.
+        enable_fallback=0,
+    )
 
 
 def _first_line(error: Exception) -> str:
