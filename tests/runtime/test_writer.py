@@ -73,6 +73,8 @@ def test_pictures_keep_their_folders_and_leave_sources_alone(folder: Path, tmp_p
         assert image.width == 300 and image.height > 200
         assert abs(np.asarray(image.convert("L"))[:190].astype(int) - 0).max() < 8
     assert {p: p.read_bytes() for p in before} == before
+    memory = write_results(predictor.predict([Image.new("L", (9, 9))] * 2), predictor, out=tmp_path / "m", draw=True)
+    assert memory.pictures and len(list(memory.pictures.iterdir())) == 2
     with pytest.raises(UsageError, match="never overwrites"):
         write_results(predictor.predict([written.pictures / drawn[0]]), predictor, out=out, draw=True)
     with pytest.raises(UsageError):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS
 from manako.runtime.ahead import Opened, Source, in_batches, name_of, open_ahead
 from manako.runtime.engine import Engine
 from manako.tasks import Outputs, Task, get_task
-from manako.types import Frame, Prediction
+from manako.types import Frame, Prediction, Sample
 
 BATCH = 16
+_ONE = (str, Path, bytes, Sample, Image.Image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +43,19 @@ class Predictor:
 
     def predict(
         self,
-        sources: Iterable[Source],
+        sources: Source | Iterable[Source],
         *,
         batch: int = BATCH,
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Result]:
-        """One result a source, in their order. A source that fails carries its error and harms no other.
+        """One result a source (a file, not a folder), in their order. A source that fails carries its error and harms
+        no other.
 
         `sources` may be endless: three batches are held in memory at a time.
         """
-        for opened, outputs, frames in self.batches(sources, batch=batch, workers=workers, max_pixels=max_pixels):
+        items: Iterable[Source] = [sources] if isinstance(sources, _ONE) else sources
+        for opened, outputs, frames in self.batches(items, batch=batch, workers=workers, max_pixels=max_pixels):
             yield from self._results(opened, outputs, frames)
 
     def batches(

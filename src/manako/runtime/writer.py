@@ -80,7 +80,9 @@ def write_results(
             counts[result.error is not None] += 1
             output.write(lines.of(result))
             if pictures and result.prediction is not None:
-                _draw(result, predictor, pictures, root, max_pixels)
+                _draw(
+                    result, predictor, pictures / _picture_name(result.source, root, sum(counts)), pictures, max_pixels
+                )
         output.finish()
     return Written(counts[0], counts[1], file, pictures)
 
@@ -180,7 +182,7 @@ class _Output:
             raise StorageError("storage.unwritable", file=self._file, reason=error.strerror) from error
 
 
-def _draw(result: Result, predictor: Predictor, folder: Path, root: Path | None, max_pixels: int) -> None:
+def _draw(result: Result, predictor: Predictor, target: Path, folder: Path, max_pixels: int) -> None:
     source = result.source
     if isinstance(source, Image.Image):
         image = source
@@ -188,7 +190,6 @@ def _draw(result: Result, predictor: Predictor, folder: Path, root: Path | None,
         image = open_image(source.image, source.frame, max_pixels=max_pixels)
     else:
         image = open_image(source, max_pixels=max_pixels)
-    target = folder / _picture_name(source, root)
     path = source.image if isinstance(source, Sample) else source
     if isinstance(path, (str, Path)) and Path(path).resolve().is_relative_to(folder.resolve()):
         raise UsageError("predict.source_in_out", source=path, folder=folder)
@@ -199,7 +200,7 @@ def _draw(result: Result, predictor: Predictor, folder: Path, root: Path | None,
     atomic_write(target, file.getvalue())
 
 
-def _picture_name(source: Source, root: Path | None) -> Path:
+def _picture_name(source: Source, root: Path | None, number: int) -> Path:
     """The place of the drawn picture in its folder: the source's below `root` (or here), or its whole path."""
     if isinstance(source, Sample):
         name = re.sub(r"[^\w./-]", "_", source.id)
@@ -209,6 +210,6 @@ def _picture_name(source: Source, root: Path | None) -> Path:
         base = root.resolve() if root else Path.cwd()
         path = full.relative_to(base if full.is_relative_to(base) else full.anchor)
     else:
-        path = Path("image")
+        path = Path(f"image-{number}")
     parts = [part for part in path.parts if part not in ("..", path.anchor)]
     return Path(*parts).with_name(parts[-1] + ".jpg")
