@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from test_checkpoint import largest_file
 
 from manako.errors import DataError, StorageError
 from manako.images import Preprocess
@@ -13,7 +14,6 @@ from manako.training import cache as cache_module
 from manako.training.cache import cache_images
 from manako.training.cache_files import CacheFile, cache_folder, purge
 from manako.types import Labels, Sample
-from test_checkpoint import largest_file
 
 SQUARE = Preprocess(height=16, width=20)
 

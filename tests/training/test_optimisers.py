@@ -170,7 +170,7 @@ def test_the_average_against_the_sum_it_stands_for():
                 parameter.add_(torch.randn_like(parameter))
         model.first[1].num_batches_tracked.add_(1)
         progress = step / 20
-        average.update(model, progress=progress)
+        average.update(progress=progress)
         keep = math.exp(-(progress - before) / min(0.3, WARM * progress))
         before = progress
         history.append(model.head.weight.detach().clone().double())

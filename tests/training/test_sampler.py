@@ -51,7 +51,9 @@ def test_shards_are_whole_and_keep_pairs(count, processes):
 
 
 def test_counted_chance_depends_on_every_counter():
-    seeds = {counted_seed(s, p, *c) for s in (0, 1) for p in ("a", "b") for c in ((), (0,), (1,), (0, 1), (1, 0), (10,))}
+    seeds = {
+        counted_seed(s, p, *c) for s in (0, 1) for p in ("a", "b") for c in ((), (0,), (1,), (0, 1), (1, 0), (10,))
+    }
     assert len(seeds) == 24
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert torch.equal(torch.rand(3, generator=generator(1, "x", 2)), torch.rand(3, generator=generator(1, "x", 2)))

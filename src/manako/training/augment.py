@@ -88,17 +88,23 @@ def augment(batch: Batch, how: Augmentation, chance: Tensor, *, size: tuple[int,
     chance: (N, DRAWS) from `draws`. size: the network's (height, width).
     """
     chance = chance.to(batch.images.device)
-    if how.resamples or batch.images.shape[-2:] != size:
-        boxes = crop_maps(chance, how, old=(batch.images.shape[-2], batch.images.shape[-1]))
-        images = resample(batch.images, boxes, size)
-        matrices = pixel_maps(boxes, old=(batch.images.shape[-2], batch.images.shape[-1]), new=size)
-    else:
-        images, matrices = move(batch.images, how, chance)
+    images, targets = batch.images, batch.targets
+    height, width = images.shape[-2:]
+    if how.resamples or (height, width) != size:
+        maps = crop_maps(chance, how, old=(height, width))
+        images = resample(images, maps, size)
+        if targets.moves:
+            targets = targets.warp(pixel_maps(maps, old=(height, width), new=size), size)
+    elif how.shift or how.flip:
+        right, down, mirror = steps(chance, how, size)
+        images = move(images, right, down, mirror)
+        if targets.moves:
+            targets = targets.warp(step_maps(right, down, mirror, width=width), size)
     if how.recolours:
         images = recolour(images, how, chance)
     if how.erase:
         images = erase(images, how, chance)
-    return Batch(images, batch.targets.warp(matrices, size))
+    return Batch(images, targets)
 
 
 def crop_maps(chance: Tensor, how: Augmentation, *, old: tuple[int, int]) -> Tensor:
@@ -137,35 +143,36 @@ def pixel_maps(maps: Tensor, *, old: tuple[int, int], new: tuple[int, int]) -> T
     return torch.cat([to_unit * scale, shift * scale + centre], 2)
 
 
-def move(images: Tensor, how: Augmentation, chance: Tensor) -> tuple[Tensor, Tensor]:
-    """Shift by whole pixels, mirrored at the border, and flip: pixels and their type stay as they are."""
+def steps(chance: Tensor, how: Augmentation, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole pixels to the right and down, each (N,), equally likely within the reach, and whether mirrored first."""
+    height, width = size
+    right, down = (
+        (chance[:, column] * (2 * reach + 1)).long().clamp_(max=2 * reach).sub_(reach)
+        for column, reach in ((LEFT, round(how.shift * width)), (TOP, round(how.shift * height)))
+    )
+    return right, down, chance[:, FLIP] < how.flip
+
+
+def move(images: Tensor, right: Tensor, down: Tensor, mirror: Tensor) -> Tensor:
+    """Flip, then shift by whole pixels, mirrored at the border. Pixels and their type stay as they are."""
     count, _, height, width = images.shape
-    right = _steps(chance[:, LEFT], how.shift * width)
-    down = _steps(chance[:, TOP], how.shift * height)
-    mirror = chance[:, FLIP] < how.flip
     rows = _reflect(torch.arange(height, device=images.device) - down[:, None], height)
-    columns = torch.arange(width, device=images.device).expand(count, width)
+    columns = _reflect(torch.arange(width, device=images.device) - right[:, None], width)
     columns = torch.where(mirror[:, None], width - 1 - columns, columns)
-    columns = _reflect(columns - right[:, None], width)
-    index = (rows[:, :, None] * width + columns[:, None, :]).view(count, -1, 1)
-    flat = images.permute(0, 2, 3, 1).reshape(count, height * width, -1)
-    moved = flat.gather(1, index.expand(-1, -1, flat.shape[2])).view(count, height, width, -1).permute(0, 3, 1, 2)
-    sign = torch.where(mirror, -1.0, 1.0)
-    zero, one = torch.zeros_like(sign), torch.ones_like(sign)
-    # Old pixel edges x -> x + right, then mirrored about the image's middle.
-    x = torch.stack([sign, zero, torch.where(mirror, width - right, right)], 1)
-    return moved, torch.stack([x, torch.stack([zero, one, down.float()], 1)], 1)
-
-
-def _steps(uniform: Tensor, reach: float) -> Tensor:
-    """Whole numbers -r .. r, equally likely."""
-    whole = round(reach)
-    return (uniform * (2 * whole + 1)).long().clamp_max(2 * whole) - whole
+    which = torch.arange(count, device=images.device)[:, None, None]
+    return images.permute(0, 2, 3, 1)[which, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def _reflect(index: Tensor, size: int) -> Tensor:
-    index = index.abs()
-    return torch.where(index >= size, 2 * (size - 1) - index, index)
+    """Mirror indices up to one size beyond the border; the outermost pixel isn't repeated."""
+    return (size - 1) - ((size - 1) - index.abs()).abs()
+
+
+def step_maps(right: Tensor, down: Tensor, mirror: Tensor, *, width: int) -> Tensor:
+    """(N, 2, 3): old pixels -> new pixels, for `move`."""
+    one, zero = torch.ones_like(right), torch.zeros_like(right)
+    across = torch.stack([torch.where(mirror, -one, one), zero, torch.where(mirror, width + right, right)], 1)
+    return torch.stack([across, torch.stack([zero, one, down], 1)], 1).float()
 
 
 def recolour(images: Tensor, how: Augmentation, chance: Tensor) -> Tensor:

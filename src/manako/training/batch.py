@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from torch import Tensor
 
 class Targets(Protocol):
     """The truth of N images. Every task has its own; the loop and the augmentation need only this."""
+
+    moves: ClassVar[bool]
+    """Whether the targets lie in the image, so that `warp` must follow it."""
 
     @property
     def mass(self) -> float:

@@ -53,12 +53,12 @@ def truths_of(cache: ImageCache) -> list[Prediction]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Feed:
-    """Makes every batch of a run from (epoch, number). size: the network's (height, width). batch: images a step
-    over all processes; chunk: most images held at once. classes: (N,) for balanced sampling."""
+    """Makes every batch of a run from (epoch, number). truth: the targets at an index. size: the network's (height,
+    width). batch: images a step over all processes; chunk: most images held at once. classes: (N,) for balanced
+    sampling."""
 
     cache: ImageCache
-    truths: Sequence[Prediction]
-    collate: Collate
+    truth: Callable[[NDArray[np.int64]], Targets]
     how: Augmentation
     size: tuple[int, int]
     seed: int
@@ -97,13 +97,13 @@ class Feed:
     def _mirror(self, index: NDArray[np.int64], epoch: int) -> Tensor:
         """Uniform numbers that decide the flips: with a probability of 1/2 every image is seen both ways in any two
         epochs, which teaches faster than independent draws (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds")."""
-        own = (index * GOLDEN + counted_seed(self.seed, "flip") % 1_000_003 / 1_000_003) % 1.0
-        return torch.from_numpy((own + epoch / 2) % 1.0).float()
+        offset = counted_seed(self.seed, "flip") % 1_000_003 / 1_000_003
+        return torch.from_numpy((index * GOLDEN + (offset + epoch / 2)) % 1.0).float()
 
     def _make(self, index: NDArray[np.int64], chance: Tensor, share: Tensor | None) -> Batch:
         device = torch.device(self.device)
         images = self.cache.take(index).to(device, non_blocking=True)
-        targets = self.collate([self.truths[i] for i in index]).to(device)
+        targets = self.truth(index).to(device)
         batch = augment(Batch(images, targets), self.how, chance, size=self.size)
         return batch if share is None else mixup(batch, neighbours(len(index)), share)
 
@@ -111,18 +111,26 @@ class Feed:
         """What the loss of the whole batch divides by; not needed (0) where this process has it all at once."""
         if self.processes.count == 1 and len(index) <= self.chunk:
             return 0.0
-        targets = self.collate([self.truths[i] for i in index])
+        targets = self.truth(index)
         if share is not None:
             targets = targets.mix(neighbours(len(index)), share)
         return targets.mass
 
 
+COMPACT_NUMBERS = 2**24  # targets of a whole split up to this size are made once
 CHUNK_PIXELS = 256 * 96 * 96  # of one part of a full batch, so that any number of images fits the memory
 
 
 def plain_collate(task: str, *, classes: int) -> Collate:
     """The truth as it is, for scoring."""
     return partial(import_module(f"manako.training.targets.{task}").collate, classes=classes)
+
+
+def _lookup(truths: Sequence[Prediction], collate: Collate, *, whole: bool) -> Callable[[NDArray[np.int64]], Targets]:
+    if not whole:
+        return lambda index: collate([truths[i] for i in index])
+    everything = collate(truths)
+    return lambda index: everything.take(torch.from_numpy(index))
 
 
 def make_feed(
@@ -144,6 +152,9 @@ def make_feed(
     targets = import_module(f"manako.training.targets.{task}")
     ids = targets.classes_of(truths) if "balanced" in (config.sampling, config.class_weights) else None
     weights = targets.balanced_weights(ids, classes=classes) if config.class_weights == "balanced" else None
+    collate = partial(
+        targets.collate, classes=classes, label_smoothing=config.label_smoothing or 0.0, class_weights=weights
+    )
     if config.batch == "auto" or (config.augment == "auto" and how is None):
         raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")
     chunk = max(2, CHUNK_PIXELS // (size[0] * size[1]) // 2 * 2)
@@ -153,13 +164,7 @@ def make_feed(
         raise ConfigError("training.batch_too_small", batch=batch, processes=processes.count, least=4 * processes.count)
     return Feed(
         cache=data.train,
-        truths=truths,
-        collate=partial(
-            targets.collate,
-            classes=classes,
-            label_smoothing=config.label_smoothing or 0.0,
-            class_weights=weights,
-        ),
+        truth=_lookup(truths, collate, whole=targets.COMPACT and len(truths) * classes <= COMPACT_NUMBERS),
         how=how or augmentation(config.augment, side=max(size)),
         size=size,
         seed=config.seed,

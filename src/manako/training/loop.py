@@ -215,7 +215,7 @@ class _Loop:
         state.loss_steps += 1
         before, state.progress = state.progress, self.budget.progress(state.step)
         if self.average:
-            self.average.update(self.model, progress=state.progress)
+            self.average.update(progress=state.progress)
         if not self.hardware.waits or len(self.losses) >= SYNC_STEPS:
             self._take_losses()
         self.bar.step((state.progress - before) * float(config.epochs or config.minutes or 0))

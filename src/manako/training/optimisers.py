@@ -102,14 +102,12 @@ def parameter_groups(model: Model, *, weight_decay: float, layer_decay: float) -
     stages = [list(stage) for stage in model.stages()]
     known = {p for stage in stages for p in stage}
     stages[-1] += [p for p in model.parameters() if p not in known]
-    groups = []
+    alike: dict[tuple[float, float], list[nn.Parameter]] = {}
     for depth, stage in enumerate(stages):
         scale = layer_decay ** (len(stages) - 1 - depth)
-        matrices, vectors = [p for p in stage if p.ndim > 1], [p for p in stage if p.ndim <= 1]
-        for decay, parameters in ((weight_decay, matrices), (0.0, vectors)):
-            if parameters:
-                groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
-    return groups
+        for parameter in stage:
+            alike.setdefault((scale, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    return [{"params": group, "weight_decay": decay, "scale": scale} for (scale, decay), group in alike.items()]
 
 
 def _only(groups: list[dict[str, Any]], wanted: Any) -> list[dict[str, Any]]:

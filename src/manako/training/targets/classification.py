@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -12,11 +13,14 @@ from torch import Tensor
 
 from manako.types import Labels
 
+COMPACT = True  # a target is K numbers: those of a whole split may be made at once
+
 
 @dataclass(frozen=True, eq=False)
 class ClassTargets:
     """probabilities: (N, K) float32, each row sums to 1. weights: (N,) float32, how much each image counts."""
 
+    moves: ClassVar[bool] = False
     probabilities: Tensor
     weights: Tensor
 
