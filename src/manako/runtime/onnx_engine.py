@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from manako.errors import ModelFileError
 from manako.runtime.ahead import cores
 from manako.runtime.card import ModelCard
-from manako.runtime.onnx_file import read_onnx
+from manako.runtime.onnx_file import checked_onnx
 from manako.tasks import Output, get_task, task_names
 
 _FATAL_ONLY = 4  # ONNX Runtime's own log, which would stand between our lines
@@ -34,15 +34,17 @@ class OnnxEngine:
 
     def __init__(self, path: str | Path, *, threads: int = 0) -> None:
         self.path = Path(path)
-        data, self._card = read_onnx(self.path)
-        if self._card.task not in task_names():
-            raise ModelFileError("onnx.task", file=self.path, task=self._card.task[:60])
-        try:
-            self._session = _session(data, threads or cores())
-            inputs = [_Port(i.name, i.type, list(i.shape)) for i in self._session.get_inputs()]
-            outputs = [_Port(o.name, o.type, list(o.shape)) for o in self._session.get_outputs()]
-        except Exception as error:  # ONNX Runtime has its own tree of exceptions, which it does not publish
-            raise ModelFileError("onnx.damaged", file=self.path, reason=_first_line(error)) from None
+        with checked_onnx(self.path) as (name, card):
+            if card.task not in task_names():
+                raise ModelFileError("onnx.task", file=self.path, task=card.task[:60])
+            try:
+                self._session = _session(name, threads or cores())
+                inputs = [_Port(i.name, i.type, list(i.shape)) for i in self._session.get_inputs()]
+                outputs = [_Port(o.name, o.type, list(o.shape)) for o in self._session.get_outputs()]
+            except Exception as error:  # ONNX Runtime has its own tree of exceptions, which it does not publish
+                reason = _first_line(error).replace(name, self.path.name)
+                raise ModelFileError("onnx.damaged", file=self.path, reason=reason) from None
+        self._card = card
         self._outputs = get_task(self._card.task).outputs
         self._input = self._checked_input(inputs)
         self._check_outputs(outputs)
@@ -90,7 +92,7 @@ class OnnxEngine:
         raise ModelFileError("onnx.shape", file=self.path, found=found)
 
 
-def _session(data: bytes, threads: int) -> Any:
+def _session(file: str, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -98,7 +100,7 @@ def _session(data: bytes, threads: int) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(
-        data,
+        file,
         options,
         providers=["CPUExecutionProvider"],
         # Folding runs parts of the graph while it is only being opened; exports have it done already.

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from manako.errors import ModelFileError
 from manako.runtime.card import METADATA_KEY, ModelCard
@@ -37,27 +39,43 @@ _REFUSED = {
 _DOMAINS = (b"", b"ai.onnx")
 
 
-def read_onnx(path: Path) -> tuple[bytes, ModelCard]:
-    """The bytes of the file, checked, and its card. Raises ModelFileError; opens no other file."""
-    data = _read(path)
+@contextmanager
+def checked_onnx(path: Path) -> Iterator[tuple[str, ModelCard]]:
+    """A name for ONNX Runtime to open the checked file by, and its card. Raises ModelFileError; opens no other file.
+
+    On Linux the name is that of the open file itself: what was checked is what is opened, even if another file takes its
+    place meanwhile.
+    """
+    with _open(path) as file:
+        yield _name(file, path), _card(file, path)
+
+
+def _card(file: BinaryIO, path: Path) -> ModelCard:
     try:
-        card = _Walk(memoryview(data), path).card()
+        text = _Walk(memoryview(file.read()), path).card()
     except (ValueError, IndexError, RecursionError) as error:
         raise ModelFileError("onnx.damaged", file=path, reason=str(error)) from None
-    return data, ModelCard.loads(card, file=str(path))
+    except OSError as error:
+        raise ModelFileError("onnx.unreadable", file=path, reason=error.strerror or str(error)) from None
+    return ModelCard.loads(text, file=str(path))
 
 
-def _read(path: Path) -> bytes:
+def _open(path: Path) -> BinaryIO:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
             raise ModelFileError("onnx.not_a_file", file=path)
         if not 0 < status.st_size <= LARGEST:
             raise ModelFileError("onnx.size", file=path, size=status.st_size, limit=LARGEST)
-        return path.read_bytes()
+        return path.open("rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ModelFileError("onnx.unreadable", file=path, reason=reason) from None
+
+
+def _name(file: BinaryIO, path: Path) -> str:
+    name = Path("/proc/self/fd") / str(file.fileno())
+    return str(name if name.exists() else path)
 
 
 class _Walk:
