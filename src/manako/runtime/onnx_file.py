@@ -43,8 +43,8 @@ _DOMAINS = (b"", b"ai.onnx")
 def checked_onnx(path: Path) -> Iterator[tuple[str, ModelCard]]:
     """A name for ONNX Runtime to open the checked file by, and its card. Raises ModelFileError; opens no other file.
 
-    On Linux the name is that of the open file itself: what was checked is what is opened, even if another file takes its
-    place meanwhile.
+    On Linux the name is that of the open file itself: what was checked is what is opened, even if another file takes
+    its place meanwhile.
     """
     with _open(path) as file:
         yield _name(file, path), _card(file, path)
