@@ -80,7 +80,8 @@ class Feed:
     def parts(self, index: NDArray[np.int64], *, epoch: int, number: int) -> Iterator[tuple[Batch, float]]:
         """This process's parts of one batch, each with its share in the mean of the loss.
 
-        The chance for the whole batch is drawn everywhere, so an image is varied alike whoever has it.
+        The chance for the whole batch is drawn everywhere, so an image is varied alike whoever has it. The sum of the
+        parts' gradients is the batch's, but for batch normalisation: it sees one part at a time.
         """
         chance = draws(len(index), generator(self.seed, "augment", epoch, number))
         chance[:, FLIP] = self._mirror(index, epoch)

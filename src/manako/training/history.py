@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 
 from manako.errors import StorageError
@@ -35,10 +36,21 @@ def append_history(path: Path, line: Line) -> None:
     data = (json.dumps(line) + "\n").encode()
     try:
         with path.open("ab", buffering=0) as file:
-            file.write(data)
-            os.fsync(file.fileno())
+            _write_whole(file, data)
     except OSError as error:
         raise StorageError("storage.full", file=path, reason=error.strerror) from error
+
+
+def _write_whole(file: FileIO, data: bytes) -> None:
+    """All of it or nothing: a full disk takes a part of a line without an error."""
+    start, rest = file.seek(0, os.SEEK_END), memoryview(data)
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(start)
+        raise
 
 
 def write_history(path: Path, lines: Sequence[Line]) -> None:

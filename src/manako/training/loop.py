@@ -154,6 +154,7 @@ class _Loop:
         self.truths = data.validation_truths
         self.losses: list[Tensor] = []
         self.told = -1.0
+        self.seen = ""
 
     def go(self, request: StopRequest, *, spent: float, reserve: float) -> FitResult:
         """Learn until the budget is used up, the score stalls, or a person asks to stop."""
@@ -164,6 +165,7 @@ class _Loop:
             reserve=reserve,
             spent=spent + state.elapsed,
         )
+        self.reserve = reserve
         self.looks = LookPlan.of(self.budget, self.steps, images=len(self.data.train), seen=len(self.data.validation))
         if not state.step:
             self.keeper.save(state)
@@ -218,7 +220,13 @@ class _Loop:
             self.average.update(progress=state.progress)
         if not self.hardware.waits or len(self.losses) >= SYNC_STEPS:
             self._take_losses()
-        self.bar.step((state.progress - before) * float(config.epochs or config.minutes or 0))
+        self.bar.step((state.progress - before) * float(config.epochs or config.minutes or 0), self._note())
+
+    def _note(self) -> str:
+        """The latest numbers, beside the bar."""
+        known = self.state.loss_steps - len(self.losses)
+        loss = f"loss {self.state.loss_sum / known:.4f}" if known > 0 else ""
+        return f"{loss} {self.seen}".strip()
 
     def _take_losses(self) -> None:
         """Add up the losses of the last steps. Raises DivergedError if one is not finite."""
@@ -281,6 +289,7 @@ class _Loop:
         self.keeper.add_line(line)
         self._tell(line, better)
         self.looks.looked(began=began, ended=self.budget.elapsed)
+        self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
     def _better(self, score: float, loss: float) -> bool:
         """By the task's main metric; ties by the loss."""
@@ -294,8 +303,7 @@ class _Loop:
 
     def _tell(self, line: dict[str, float], better: bool) -> None:
         """A line for a person, about forty in a run and always for the best."""
-        note = f"{self.task.main_metric} {line['validation_score']:.4f}"
-        self.bar.step(0, note)
+        self.seen = f"{self.task.main_metric} {line['validation_score']:.4f}"
         if line["progress"] - self.told >= 1 / LINES or line["progress"] >= 1:
             self.told = line["progress"]
             mark = " *" if better else ""
