@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -37,11 +39,11 @@ class Keeper:
     _saved_at: float = field(default_factory=time.monotonic)
     _save_seconds: float = 0.0
 
-    def take_best(self, scores: dict[str, float]) -> None:
-        """Remember the weights that were just looked at; the next `save` writes them."""
+    def take_best(self, scores: Mapping[str, float]) -> None:
+        """Remember the weights that were just looked at; the next `save` writes them. scores: finite ones are kept."""
         weights = self.average.tensors if self.average else self.model.state_dict()
         copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
-        self._best = Checkpoint(replace(self.card, scores=scores), copies)
+        self._best = Checkpoint(replace(self.card, scores={n: v for n, v in scores.items() if isfinite(v)}), copies)
 
     def add_line(self, line: Line) -> None:
         self.history.append(dict(line))

@@ -10,7 +10,7 @@ from manako.config import RunConfig
 from manako.training.distributed import Processes
 from manako.training.feed import Feed
 from manako.training.hardware import Hardware, seed_device
-from manako.training.optimisers import make_optimisers
+from manako.training.optimisers import configured_optimisers
 from manako.training.sampler import counted_seed
 from manako.training.step import Stepper
 
@@ -44,13 +44,7 @@ def find_learning_rate(
     out as they went in; the same seed gives the same answer.
     """
     kept = {name: value.clone() for name, value in model.state_dict().items()}
-    optimisers = make_optimisers(
-        model,
-        name=config.optimiser,
-        lr=1.0,
-        momentum=0.9 if config.momentum is None else config.momentum,
-        weight_decay=config.weight_decay or 0.0,
-    )
+    optimisers = configured_optimisers(model, config, lr=1.0)
     stepper = Stepper(model=model, run=model, optimisers=optimisers, hardware=hardware, processes=Processes())
     model.train()
     rates: list[float] = []

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from manako.blocks.model import Model
 from manako.config import RunConfig
-from manako.console import bar, say
-from manako.errors import ConfigError, DivergedError
+from manako.console import bar
+from manako.errors import DivergedError
 from manako.messages import message
 from manako.run_folder import RunFolder
 from manako.runtime.card import ModelCard
@@ -22,23 +22,23 @@ from manako.tasks import Task
 from manako.training.augment import Augmentation
 from manako.training.average import WeightAverage
 from manako.training.budget import Budget
-from manako.training.checkpoint import load_checkpoint
+from manako.training.checkpoint import Checkpoint, load_checkpoint
 from manako.training.distributed import Processes
 from manako.training.feed import TrainingData, make_feed, plain_collate
 from manako.training.hardware import Hardware, seed_device
 from manako.training.keeping import Keeper
 from manako.training.looks import LookPlan
-from manako.training.optimisers import make_optimisers
+from manako.training.optimisers import configured_optimisers
 from manako.training.run_state import Best, RunState, check_same_run
 from manako.training.sampler import counted_seed
 from manako.training.schedules import rate
 from manako.training.step import Freeze, Stepper
 from manako.training.stopping import StopRequest, stop_on_request
-from manako.training.validate import Look, look
+from manako.training.telling import Teller
+from manako.training.validate import Judge, Look
 
 Stopped = Literal["done", "patience", "asked"]
 SYNC_STEPS = 50  # on a GPU the loss is fetched this seldom: fetching waits for it
-LINES = 40  # told to a person in one run, about
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def fit(
         hardware, state.config = Hardware.from_json(state.hardware, file=run.last), asdict(config)
     loop = _Loop(model, task, data, config, run, card, hardware, processes or Processes(), how, state)
     if start:
-        loop.keeper.restore(start, state)
+        loop.restore(start)
     before = torch.random.get_rng_state()
     try:
         with stop_on_request() as request:
@@ -108,71 +108,85 @@ class _Loop:
         state: RunState,
     ) -> None:
         self.model, self.task, self.data, self.config, self.card = model, task, data, config, card
-        self.hardware, self.processes, self.state = hardware, processes, state
+        self.run, self.hardware, self.processes, self.state = run, hardware, processes, state
+        self.losses: list[Tensor] = []
         model.to(hardware.device, memory_format=hardware.layout)  # type: ignore[call-overload]
         processes.share(model)
-        size, classes = (card.preprocess.height, card.preprocess.width), len(card.classes)
         self.feed = make_feed(
             data,
             task=task.name,
             config=config,
-            classes=classes,
-            size=size,
+            classes=len(card.classes),
+            size=(card.preprocess.height, card.preprocess.width),
             how=how,
             device=hardware.device,
             processes=processes,
         )
         self.steps = self.feed.steps_per_epoch
-        self.optimisers = make_optimisers(
-            model,
-            name=config.optimiser,
-            lr=_chosen(config.lr, "lr"),
-            momentum=0.9 if config.momentum is None else config.momentum,
-            weight_decay=config.weight_decay or 0.0,
-            layer_decay=1.0 if config.layer_decay is None else config.layer_decay,
-        )
+        self.total = float(config.epochs or config.minutes or 0)
+        self._build_learning()
+        self._build_judging()
+
+    def _build_learning(self) -> None:
+        config, model = self.config, self.model
+        self.optimisers = configured_optimisers(model, config)
         self.average = WeightAverage(model, span=config.ema) if config.ema else None
         self.freeze = Freeze(model)
-        self.keeper = Keeper(
-            run=run,
-            card=card,
-            model=model,
-            optimisers=self.optimisers,
-            average=self.average,
-            writes=processes.first,
-        )
         self.stepper = Stepper(
             model=model,
             run=torch.compile(model) if config.compile else model,
             optimisers=self.optimisers,
-            hardware=hardware,
-            processes=processes,
+            hardware=self.hardware,
+            processes=self.processes,
             clip=config.clip or 0.0,
-            scaler=torch.amp.GradScaler(hardware.device) if hardware.precision == "fp16" else None,
+            scaler=torch.amp.GradScaler(self.hardware.device) if self.hardware.precision == "fp16" else None,
         )
-        self.collate = plain_collate(task.name, classes=classes)
-        self.truths = data.validation_truths
-        self.losses: list[Tensor] = []
-        self.told = -1.0
-        self.seen = ""
+
+    def _build_judging(self) -> None:
+        self.judge = Judge(
+            model=self.model,
+            task=self.task,
+            cache=self.data.validation,
+            truths=self.data.validation_truths,
+            classes=self.card.classes,
+            collate=plain_collate(self.task.name, classes=len(self.card.classes)),
+            settings=self.card.settings or self.task.settings,
+            hardware=self.hardware,
+        )
+        self.keeper = Keeper(
+            run=self.run,
+            card=self.card,
+            model=self.model,
+            optimisers=self.optimisers,
+            average=self.average,
+            writes=self.processes.first,
+        )
+
+    def restore(self, start: Checkpoint) -> None:
+        """Go on from a checkpoint whose state is `self.state`."""
+        self.keeper.restore(start, self.state)
+        self.stepper.load_scale(self.state.scaler)
+        if not self.processes.first:
+            self.state.loss_sum = 0.0  # the first process has the sum of all
 
     def go(self, request: StopRequest, *, spent: float, reserve: float) -> FitResult:
         """Learn until the budget is used up, the score stalls, or a person asks to stop."""
         config, state = self.config, self.state
+        self.reserve = reserve
         self.budget = Budget(
             total_steps=config.epochs * self.steps if config.epochs else None,
             seconds=config.minutes * 60 if config.minutes and not config.epochs else None,
             reserve=reserve,
             spent=spent + state.elapsed,
         )
-        self.reserve = reserve
         self.looks = LookPlan.of(self.budget, self.steps, images=len(self.data.train), seen=len(self.data.validation))
         if not state.step:
             self.keeper.save(state)
         stopped: Stopped | None = None
         unit = message("training.unit_epochs" if config.epochs else "training.unit_minutes")
-        with bar("training.bar", total=float(config.epochs or config.minutes or 0), unit=unit) as self.bar:
-            self.bar.step(state.progress * float(config.epochs or config.minutes or 0))
+        with bar("training.bar", total=self.total, unit=unit) as shown:
+            self.teller = Teller(shown, metric=self.task.main_metric, total=self.total)
+            self.teller.step(state.progress, None)
             while stopped is None:
                 stopped = self._epoch(request)
             if state.loss_steps or not state.best:
@@ -220,13 +234,8 @@ class _Loop:
             self.average.update(progress=state.progress)
         if not self.hardware.waits or len(self.losses) >= SYNC_STEPS:
             self._take_losses()
-        self.bar.step((state.progress - before) * float(config.epochs or config.minutes or 0), self._note())
-
-    def _note(self) -> str:
-        """The latest numbers, beside the bar."""
-        known = self.state.loss_steps - len(self.losses)
-        loss = f"loss {self.state.loss_sum / known:.4f}" if known > 0 else ""
-        return f"{loss} {self.seen}".strip()
+        known = state.loss_steps - len(self.losses)
+        self.teller.step(state.progress - before, state.loss_sum / known if known else None)
 
     def _take_losses(self) -> None:
         """Add up the losses of the last steps. Raises DivergedError if one is not finite."""
@@ -234,84 +243,65 @@ class _Loop:
             total = self.losses[0] if len(self.losses) == 1 else torch.stack(self.losses).sum()
             self.losses = []
             self.state.loss_sum += float(total)
-        if not math.isfinite(self.state.loss_sum):
-            raise self._diverged()
+        if self.processes.count == 1:  # several must stop together
+            self._check_finite(self.state.loss_sum)
 
-    def _diverged(self) -> DivergedError:
-        epoch, run = self.state.step / self.steps, self.keeper.run.path
-        facts = {"epoch": round(epoch, 2), "step": self.state.step, "run": run, "lr": self.config.lr}
-        return DivergedError("training.diverged", **facts)
+    def _take_all_losses(self) -> None:
+        """Bring the losses of all processes together in the first one."""
+        self._take_losses()
+        (total,) = self.processes.sum(self.state.loss_sum)
+        self._check_finite(total)
+        self.state.loss_sum = total if self.processes.first else 0.0
+
+    def _check_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            epoch = round(self.state.step / self.steps, 2)
+            raise DivergedError(
+                "training.diverged", epoch=epoch, step=self.state.step, run=self.run.path, lr=self.config.lr
+            )
 
     def _save(self) -> None:
-        self._take_losses()
-        if not self.keeper.finite():
-            raise self._diverged()
+        self._take_all_losses()
+        self._check_finite(1.0 if self.keeper.finite() else math.nan)
         self.state.elapsed = self.budget.elapsed
         self.state.average_at = self.average.at if self.average else 0.0
+        self.state.scaler = self.stepper.scale
         self.keeper.save(self.state)
 
     def _look(self) -> None:
         """Score the (averaged) weights on the validation images; keep them if they are the best so far."""
-        began = self.budget.elapsed
-        self._take_losses()
+        state, began = self.state, self.budget.elapsed
+        self._take_all_losses()
         self.processes.mean_buffers(self.model)
-        seen = Look(0.0, 0.0, {})
-        if self.processes.first:
-            seen = look(
-                self.model,
-                task=self.task,
-                cache=self.data.validation,
-                truths=self.truths,
-                classes=self.card.classes,
-                collate=self.collate,
-                settings=self.card.settings or self.task.settings,
-                hardware=self.hardware,
-                weights=self.average.tensors if self.average else None,
-            )
+        weights = self.average.tensors if self.average else None
+        seen = self.judge.look(weights) if self.processes.first else Look(0.0, 0.0, {})
         loss, score = self.processes.agree(seen.loss, seen.score)
-        (total,) = self.processes.sum(self.state.loss_sum)
-        state, mean = self.state, total / max(1, self.state.loss_steps)
-        state.loss_sum, state.loss_steps = 0.0, 0
+        self._check_finite(loss)
+        (total,) = self.processes.agree(state.loss_sum)
         line = {
             "epoch": round(state.step / self.steps, 4),
             "step": state.step,
             "progress": round(state.progress, 6),
             "seconds": round(self.budget.elapsed, 3),
             "lr": state.lr,
-            "training_loss": mean,
+            "training_loss": total / max(1, state.loss_steps),
             "validation_loss": loss,
             "validation_score": score,
         }
-        better = self._better(score, loss)
+        state.loss_sum, state.loss_steps = 0.0, 0
+        better = state.best is None or self._rank(score, loss) > self._rank(state.best.score, state.best.loss)
         if better:
             state.best = Best(score, loss, state.step / self.steps, state.step)
             self.keeper.take_best({**seen.metrics, "loss": loss})
         self.keeper.add_line(line)
-        self._tell(line, better)
+        self.teller.look(line, better=better)
         self.looks.looked(began=began, ended=self.budget.elapsed)
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
-    def _better(self, score: float, loss: float) -> bool:
+    def _rank(self, score: float, loss: float) -> tuple[float, float]:
         """By the task's main metric; ties by the loss."""
-        best = self.state.best
-        sign = 1 if self.task.higher_is_better else -1
-        return best is None or (sign * score, -loss) > (sign * best.score, -best.loss)
+        return (score if self.task.higher_is_better else -score), -loss
 
     def _stalled(self) -> bool:
         patience, best = self.config.patience, self.state.best
         return bool(patience and best and self.state.step / self.steps - best.epoch >= patience)
-
-    def _tell(self, line: dict[str, float], better: bool) -> None:
-        """A line for a person, about forty in a run and always for the best."""
-        self.seen = f"{self.task.main_metric} {line['validation_score']:.4f}"
-        if line["progress"] - self.told >= 1 / LINES or line["progress"] >= 1:
-            self.told = line["progress"]
-            mark = " *" if better else ""
-            metric, score = self.task.main_metric, line["validation_score"]
-            say("training.line", **line, metric=metric, score=score, mark=mark)
-
-
-def _chosen(value: float | None, name: str) -> float:
-    if value is None:
-        raise ConfigError("training.open_setting", field=name)
-    return value

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from manako.blocks.model import Model
+from manako.config import RunConfig
+from manako.errors import ConfigError
 from manako.training.muon import Muon, suits_muon
 
 
@@ -77,11 +79,13 @@ def make_optimisers(
 ) -> Optimisers:
     """name: "sgd" (Nesterov), "adamw", or "muon" (hidden weights by Muon, the rest by SGD)."""
     groups = parameter_groups(model, weight_decay=weight_decay, layer_decay=layer_decay)
-    options: dict[str, Any] = {"lr": lr, "momentum": momentum}
+    options: dict[str, Any] = {"lr": lr, "momentum": momentum, "nesterov": momentum > 0, "foreach": True}
     if name == "adamw":
         rules: list[Optimizer] = [AdamW(groups, lr=lr, betas=(momentum, 0.999), foreach=True)]
     elif name == "sgd":
-        rules = [SGD(groups, **options, nesterov=momentum > 0, foreach=True)]
+        rules = [SGD(groups, **options)]
+    elif name != "muon":
+        raise ConfigError("training.open_setting", field="optimiser")
     else:
         hidden = suits_muon(model)
         mine = _only(groups, lambda p: hidden.get(p) is False) + [
@@ -89,8 +93,23 @@ def make_optimisers(
         ]
         rest = _only(groups, lambda p: p not in hidden)
         rules = [Muon(mine, lr=lr, momentum=momentum)] if mine else []
-        rules += [SGD(rest, **options, nesterov=momentum > 0, foreach=True)] if rest else []
+        rules += [SGD(rest, **options)] if rest else []
     return Optimisers(model, rules, lr=lr)
+
+
+def configured_optimisers(model: Model, config: RunConfig, *, lr: float | None = None) -> Optimisers:
+    """Those that `config` describes. lr: in place of its own. Raises ConfigError if the rate is still open."""
+    highest = config.lr if lr is None else lr
+    if highest is None:
+        raise ConfigError("training.open_setting", field="lr")
+    return make_optimisers(
+        model,
+        name=config.optimiser,
+        lr=highest,
+        momentum=0.9 if config.momentum is None else config.momentum,
+        weight_decay=config.weight_decay or 0.0,
+        layer_decay=1.0 if config.layer_decay is None else config.layer_decay,
+    )
 
 
 def parameter_groups(model: Model, *, weight_decay: float, layer_decay: float) -> list[dict[str, Any]]:

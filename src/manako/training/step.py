@@ -28,6 +28,15 @@ class Stepper:
     clip: float = 0.0
     scaler: torch.amp.GradScaler | None = None
 
+    @property
+    def scale(self) -> dict[str, float]:
+        """The state of fp16's scaling, empty without."""
+        return self.scaler.state_dict() if self.scaler else {}
+
+    def load_scale(self, state: dict[str, float]) -> None:
+        if self.scaler and state:
+            self.scaler.load_state_dict(state)
+
     def step(self, parts: Iterable[tuple[Batch, float]]) -> Tensor:
         """Learn from the parts of one batch (each with its share). Returns this process's share of the loss."""
         losses = [self._backward(batch, share) for batch, share in parts]

@@ -29,30 +29,32 @@ class Look:
     metrics: Mapping[str, float]
 
 
-def look(
-    model: Model,
-    *,
-    task: Task,
-    cache: ImageCache,
-    truths: Sequence[Prediction],
-    classes: Sequence[str],
-    collate: Collate,
-    settings: Mapping[str, float],
-    hardware: Hardware,
-    weights: Mapping[str, Tensor] | None = None,
-    batch: int = 256,
-) -> Look:
-    """Score the model, or these `weights` in its place. Leaves the model as it was, its mode included."""
-    total, mass = 0.0, 0.0
-    predictions: list[Prediction] = []
-    for part, outputs in model_outputs(model, cache, hardware=hardware, weights=weights, batch=batch):
-        targets = collate(truths[part]).to(torch.device(hardware.device))
-        total += float(model.loss(outputs, targets)) * targets.mass
-        mass += targets.mass
-        arrays: dict[str, NDArray[np.float32]] = {key: value.cpu().numpy() for key, value in outputs.items()}
-        predictions += task.decode(arrays, cache.frames[part], settings)
-    evaluation = task.evaluate(predictions, truths, classes, intervals=False)
-    return Look(total / mass, evaluation.main.value, evaluation.metrics)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """Scores a model on one split. settings: the numbers that decoding uses."""
+
+    model: Model
+    task: Task
+    cache: ImageCache
+    truths: Sequence[Prediction]
+    classes: Sequence[str]
+    collate: Collate
+    settings: Mapping[str, float]
+    hardware: Hardware
+
+    def look(self, weights: Mapping[str, Tensor] | None = None) -> Look:
+        """Score the model, or these `weights` in its place. Leaves the model as it was, its mode included."""
+        total, mass = 0.0, 0.0
+        predictions: list[Prediction] = []
+        device = torch.device(self.hardware.device)
+        for part, outputs in model_outputs(self.model, self.cache, hardware=self.hardware, weights=weights):
+            targets = self.collate(self.truths[part]).to(device)
+            total += float(self.model.loss(outputs, targets)) * targets.mass
+            mass += targets.mass
+            arrays: dict[str, NDArray[np.float32]] = {key: value.cpu().numpy() for key, value in outputs.items()}
+            predictions += self.task.decode(arrays, self.cache.frames[part], self.settings)
+        evaluation = self.task.evaluate(predictions, self.truths, self.classes, intervals=False)
+        return Look(total / mass, evaluation.main.value, evaluation.metrics)
 
 
 @torch.no_grad()
