@@ -14,7 +14,7 @@ from manako.cli import main
 from manako.errors import ConfigError, ManakoError
 from manako.tasks import get_task, task_names
 
-SMALL = ["--model", "cnn", "--imgsz", "32", "--epochs", "8", "--precision", "fp32", "--lang", "en"]
+SMALL = ["--model", "cnn", "--imgsz", "32", "--epochs", "16", "--precision", "fp32", "--lang", "en"]
 
 
 @pytest.fixture(scope="module", params=task_names())
@@ -53,11 +53,12 @@ def test_a_run_folder_explains_itself(run: Path) -> None:
 
 
 def test_evaluate_prints_one_object(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["evaluate", str(run), "--json"]) == 0
+    # On the training images: 66 generated ones are too few to generalise from, enough to learn by heart.
+    assert main(["evaluate", str(run), "--split", "train", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {"task", "model", "split", "count", "main", "metrics", "per_class"} <= set(found)
     assert found["main"]["low"] <= found["main"]["value"] <= found["main"]["high"]
-    assert found["main"]["value"] > 0.5
+    assert found["main"]["value"] > 0.7
 
 
 def test_predict_writes_a_line_an_image_and_reports_a_bad_file(
@@ -91,10 +92,10 @@ def test_the_exported_model_agrees_without_pytorch(run: Path, data: Path, tmp_pa
 
 
 def test_a_run_can_be_made_longer(run: Path, data: Path) -> None:
-    longer = manako.train(resume=run, epochs=10)
-    assert longer.epochs == 10
+    longer = manako.train(resume=run, epochs=18)
+    assert longer.epochs == 18
     with pytest.raises(ManakoError):
-        manako.train(resume=run, epochs=12, lr=0.5)
+        manako.train(resume=run, epochs=20, lr=0.5)
 
 
 def test_an_existing_run_is_left_alone(run: Path, data: Path) -> None:

@@ -137,11 +137,12 @@ def predict(
     For predictions as Python objects use `load(model).predict(sources)`.
     """
     from manako.paths import find_images
-    from manako.runtime.writer import write_results
+    from manako.runtime.writer import root_of, write_results
 
+    named = list(sources)
     with quiet(not verbose):
         predictor = load(model, device=device)
-        results = predictor.predict(find_images(sources), batch=batch, max_pixels=max_pixels)
+        results = predictor.predict(find_images(named), batch=batch, max_pixels=max_pixels)
         return write_results(
             results,
             predictor,
@@ -149,6 +150,7 @@ def predict(
             out=Path(out) if out else None,
             format=format,  # type: ignore[arg-type]
             draw=draw,
+            root=root_of(named),
             max_pixels=max_pixels,
         )
 

@@ -18,8 +18,8 @@ from manako.images import open_image
 from manako.models import find_model
 from manako.types import Dataset, Sample
 
-# From scratch: small images, where a small network sees many of them in little time.
-FROM_SCRATCH: Mapping[str, Any] = {
+# From scratch, for the network that is made for it: small images, of which it sees many in little time.
+SMALL_RESNET: Mapping[str, Any] = {
     "optimiser": "muon",
     "lr": 0.04,
     "momentum": 0.9,
@@ -36,6 +36,17 @@ FROM_SCRATCH: Mapping[str, Any] = {
     "layer_decay": 1.0,
     "clip": 0.0,
     "batch": "128",
+}
+# From scratch, for any other network: slower, but at home with layers that no normalisation follows.
+FROM_SCRATCH: Mapping[str, Any] = {
+    **SMALL_RESNET,
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.02,
+    "schedule": "one_cycle",
+    "warmup": 0.1,
+    "clip": 1.0,
+    "batch": "64",
 }
 # Fine-tuning: photographs, where a backbone that has seen a million of them knows most already.
 FINE_TUNE: Mapping[str, Any] = {
@@ -57,6 +68,7 @@ FINE_TUNE: Mapping[str, Any] = {
     "batch": "32",
 }
 SMALL_SIDE = 64
+LEAST_BATCH = 8
 SAMPLED = 200
 
 
@@ -109,14 +121,14 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     small = facts.side <= SMALL_SIDE
     model = config.model or ("small_resnet" if small else "efficientnet_lite0")
     find_model(model, dataset.task)
-    scratch = config.weights == "none" or (small and config.model is None) or _untaught(model)
-    recipe = FROM_SCRATCH if scratch else FINE_TUNE
+    scratch = config.weights == "none" or _untaught(model)
+    recipe = FINE_TUNE if not scratch else SMALL_RESNET if model == "small_resnet" else FROM_SCRATCH
     open_settings: dict[str, Any] = {"task": dataset.task, "model": model, **recipe}
     open_settings["imgsz"] = _small_size(facts.side) if small else 224
     open_settings["channels"] = 1 if facts.grey and scratch else 3
     if config.epochs is None:
         open_settings["minutes"] = _minutes(facts)
-    open_settings["batch"] = str(min(int(recipe["batch"]), max(1, facts.count // 8)))
+    open_settings["batch"] = str(min(int(recipe["batch"]), max(LEAST_BATCH, facts.count // 8)))
     chosen = {n: v for n, v in open_settings.items() if getattr(config, n) in (None, "auto")}
     why = "plan.small" if small else "plan.photographs"
     reasons = [

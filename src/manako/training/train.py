@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from manako.blocks.model import Model
 from manako.config import RunConfig
 from manako.console import counter, say
 from manako.doctor.data import fingerprint
-from manako.errors import DataError
+from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.messages import message
@@ -41,6 +41,9 @@ from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
 from manako.training.plan import Reason, make_plan
 from manako.types import Dataset, Problem
+
+MAY_GIVE = ("data", "epochs", "minutes", "patience", "workers")  # when a run is resumed
+_PLAIN = RunConfig()
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,10 +224,14 @@ def _split(dataset: Dataset, config: RunConfig, folder: RunFolder) -> Dataset:
 def _resumed(config: RunConfig, folder: RunFolder) -> RunConfig:
     """The run's own settings; a longer budget may be given, and another place of the data."""
     own = RunConfig.read(folder.config)
-    longer = {n: getattr(config, n) for n in ("epochs", "minutes", "patience") if getattr(config, n) is not None}
-    if config.data:
-        longer["data"] = config.data
-    return own.with_(**longer)
+    given = {
+        f.name: getattr(config, f.name) for f in fields(config) if getattr(config, f.name) != getattr(_PLAIN, f.name)
+    }
+    for name, value in given.items():
+        if name not in MAY_GIVE and value != getattr(own, name):
+            raise ConfigError("train.resume_setting", field=name, run=folder.path, own=getattr(own, name), given=value)
+    changes = {name: value for name, value in given.items() if name in MAY_GIVE}
+    return own.with_(**changes)
 
 
 def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
