@@ -44,7 +44,7 @@ EPOCHS = 5  # of one `fit`
 CASES = (
     ("mlp", 28, 1, 12_800, 128, "fp32"),
     ("small_resnet", 28, 1, 3_840, 128, "bf16"),
-    ("efficientnet_lite0", 128, 3, 128, 32, "fp32"),
+    ("efficientnet_lite0", 128, 3, 192, 32, "fp32"),
 )
 
 

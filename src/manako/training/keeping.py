@@ -36,6 +36,7 @@ class Keeper:
     writes: bool = True
     history: list[dict[str, float]] = field(default_factory=list)
     _best: Checkpoint | None = None
+    _saved: tuple[int, int] = (-1, 0)
     _saved_at: float = field(default_factory=time.monotonic)
     _save_seconds: float = 0.0
 
@@ -56,14 +57,20 @@ class Keeper:
         return since >= SAVE_SECONDS or (epoch_ended and since * SAVE_SHARE >= max(self._save_seconds, 0.05))
 
     def save(self, state: RunState) -> None:
-        """`best.safetensors` first: the state in `last.safetensors` may speak of it. Raises StorageError."""
-        started = time.monotonic()
+        """`best.safetensors` first: the state in `last.safetensors` may speak of it. Raises StorageError.
+
+        Does nothing where nothing has changed since the last time.
+        """
         state.lines = len(self.history)
+        if self._best is None and self._saved == (state.step, state.lines):
+            return
+        started = time.monotonic()
         if self.writes:
             if self._best is not None:
                 save_checkpoint(self.run.best, self._best)
                 self._best = None
             save_checkpoint(self.run.last, Checkpoint(self.card, self._tensors(), state.as_json()))
+        self._saved = (state.step, state.lines)
         self._saved_at = time.monotonic()
         self._save_seconds = self._saved_at - started
 
