@@ -42,6 +42,8 @@ class Keeper:
 
     def take_best(self, scores: Mapping[str, float]) -> None:
         """Remember the weights that were just looked at; the next `save` writes them. scores: finite ones are kept."""
+        if not self.writes:
+            return
         weights = self.average.tensors if self.average else self.model.state_dict()
         copies = {name: tensor.detach().clone() for name, tensor in weights.items()}
         self._best = Checkpoint(replace(self.card, scores={n: v for n, v in scores.items() if isfinite(v)}), copies)
