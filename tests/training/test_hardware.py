@@ -9,6 +9,7 @@ from training_helpers import SIDE, TinyNet, small_config, small_data, small_fit
 from manako.errors import ConfigError, ModelFileError
 from manako.training import hardware as hardware_module
 from manako.training.batch import Batch
+from manako.training.checkpoint import load_checkpoint
 from manako.training.feed import make_feed
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
 from manako.training.learning_rate_finder import MARGIN, find_learning_rate
@@ -65,16 +66,26 @@ def test_hardware_of_a_checkpoint_is_checked():
             Hardware.from_json(good.as_json() | change, file=Path("x"))
 
 
-def test_bfloat16_trains(tmp_path, monkeypatch):
-    from manako.training import loop
-
-    original = loop._Loop.__init__
-
-    def with_half(self, *arguments):
-        original(self, *arguments[:6], Hardware(precision="bf16"), *arguments[7:])
-
-    monkeypatch.setattr(loop._Loop, "__init__", with_half)
-    assert small_fit(tmp_path, epochs=20, lr=0.02).best.score > 0.8
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_trains_and_resumes(precision, tmp_path):
+    """fp16 with its scaling of the loss, whose state must survive; weights byte for byte."""
+    options = {
+        "lr": 0.02,
+        "clip": 1.0,
+        "schedule": "constant",
+        "warmup": 0.0,
+        "hardware": Hardware(precision=precision),
+    }
+    whole = small_fit(tmp_path / "whole", epochs=20, **options)
+    assert whole.best.score > 0.8
+    small_fit(tmp_path / "parts", epochs=7, **options)
+    small_fit(tmp_path / "parts", epochs=20, resume=True, **options | {"hardware": Hardware()})  # its own counts
+    runs = [load_checkpoint(tmp_path / name / "last.safetensors") for name in ("whole", "parts")]
+    assert runs[0].state["scaler"] == runs[1].state["scaler"]
+    assert bool(runs[0].state["scaler"]) is (precision == "fp16")
+    assert runs[1].state["hardware"]["precision"] == precision
+    first, second = (run.part("model") for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_freezing_holds_weights_and_statistics():
@@ -94,8 +105,6 @@ def test_freezing_holds_weights_and_statistics():
 
 def test_only_the_head_learns_while_frozen(tmp_path):
     small_fit(tmp_path / "a", epochs=2, freeze=1.0, ema=0.0)
-    from manako.training.checkpoint import load_checkpoint
-
     learned = load_checkpoint(tmp_path / "a/last.safetensors").part("model")
     start = TinyNet().state_dict()
     changed = {name for name in start if not torch.equal(start[name], learned[name])}

@@ -145,9 +145,15 @@ def test_resume_refuses_another_run_and_names_the_difference(changes, error, tol
 
 
 def test_a_finished_run_can_be_given_more_epochs(tmp_path):
-    small_fit(tmp_path, epochs=2, schedule="constant")
-    more = small_fit(tmp_path, epochs=4, schedule="constant", resume=True, patience=50)
+    small_fit(tmp_path, epochs=2, schedule="constant", warmup=0.0)
+    more = small_fit(tmp_path, epochs=4, schedule="constant", warmup=0.0, resume=True, patience=50)
     assert more.epochs == 4
+    at_once = small_fit(tmp_path / "at_once", epochs=4, schedule="constant", warmup=0.0)
+    here, there = (load_checkpoint(p / "last.safetensors") for p in (tmp_path, tmp_path / "at_once"))
+    assert same(here.part("model"), there.part("model"))  # without a schedule, the same weights
+    for name, value in there.part("average").items():  # and nearly the same average
+        assert torch.allclose(here.part("average")[name], value, atol=0.05), name
+    assert more.best.loss == pytest.approx(at_once.best.loss, abs=0.05)
     assert len({line["step"] for line in more.history}) == len(more.history)
 
 

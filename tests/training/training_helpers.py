@@ -114,7 +114,11 @@ EVERYTHING = {
 
 def small_fit(run: Path, *, model: Model | None = None, **options: Any) -> FitResult:
     """Train the small network in the folder `run`. options: of `fit`, or of the configuration."""
-    own = {name: options.pop(name) for name in ("resume", "processes", "data", "card", "how") if name in options}
+    own = {
+        name: options.pop(name)
+        for name in ("resume", "processes", "data", "card", "how", "hardware")
+        if name in options
+    }
     run.mkdir(parents=True, exist_ok=True)
     return fit(
         model or TinyNet(),
@@ -123,6 +127,5 @@ def small_fit(run: Path, *, model: Model | None = None, **options: Any) -> FitRe
         config=small_config(**options),
         run=RunFolder(run),
         card=own.pop("card", None) or small_card(),
-        hardware=Hardware(),
-        **{"processes": Processes()} | own,
+        **{"processes": Processes(), "hardware": Hardware()} | own,
     )

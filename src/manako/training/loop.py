@@ -180,6 +180,9 @@ class _Loop:
             spent=spent + state.elapsed,
         )
         self.looks = LookPlan.of(self.budget, self.steps, images=len(self.data.train), seen=len(self.data.validation))
+        state.progress = self.budget.progress(state.step)
+        if self.average:  # a run that was given a longer budget has come less far than it had
+            self.average.at = min(self.average.at, state.progress)
         if not state.step:
             self.keeper.save(state)
         stopped: Stopped | None = None
@@ -207,6 +210,7 @@ class _Loop:
             if save:
                 self._save()
             if asked or progress >= 1:
+                state.progress = progress
                 return "asked" if asked else "done"
             self._step(order[state.batch], progress)
             state.batch += 1

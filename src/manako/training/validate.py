@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,10 @@ class Judge:
     hardware: Hardware
 
     def look(self, weights: Mapping[str, Tensor] | None = None) -> Look:
-        """Score the model, or these `weights` in its place. Leaves the model as it was, its mode included."""
+        """Score the model, or these `weights` in its place. Leaves the model as it was, its mode included.
+
+        All is NaN where the loss is not finite.
+        """
         total, mass = 0.0, 0.0
         predictions: list[Prediction] = []
         device = torch.device(self.hardware.device)
@@ -51,6 +55,8 @@ class Judge:
             targets = self.collate(self.truths[part]).to(device)
             total += float(self.model.loss(outputs, targets)) * targets.mass
             mass += targets.mass
+            if not math.isfinite(total):
+                return Look(math.nan, math.nan, {})
             arrays: dict[str, NDArray[np.float32]] = {key: value.cpu().numpy() for key, value in outputs.items()}
             predictions += self.task.decode(arrays, self.cache.frames[part], self.settings)
         evaluation = self.task.evaluate(predictions, self.truths, self.classes, intervals=False)
