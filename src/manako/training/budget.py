@@ -11,14 +11,15 @@ class Budget:
     """Either `total_steps`, or `seconds` of which `reserve` are kept for what follows the training.
 
     spent: seconds used before this process began to train (loading, and the earlier parts of a resumed run).
+    reached: the progress of the earlier parts, for a budget of time.
     """
 
     total_steps: int | None = None
     seconds: float | None = None
     reserve: float = 0.0
     spent: float = 0.0
+    reached: float = 0.0
     _started: float = field(default_factory=time.monotonic)
-    _last: float = 0.0
 
     def __post_init__(self) -> None:
         if (self.total_steps is None) == (self.seconds is None):
@@ -34,5 +35,5 @@ class Budget:
             return min(1.0, step / self.total_steps)
         assert self.seconds is not None
         usable = max(self.seconds - self.reserve, 1e-3)
-        self._last = max(self._last, min(1.0, self.elapsed / usable))
-        return self._last
+        self.reached = max(self.reached, min(1.0, self.elapsed / usable))
+        return self.reached

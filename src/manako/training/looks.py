@@ -46,5 +46,6 @@ class LookPlan:
         return since >= max(least, self.seconds / (MOST if number == 0 else FEWEST))
 
     def looked(self, *, began: float, ended: float) -> None:
-        """A look took this long; both are seconds of the budget."""
-        self.cost, self._last = ended - began, ended
+        """A look took this long; both are seconds of the budget. The shortest counts: the first loads libraries."""
+        cost = ended - began
+        self.cost, self._last = min(cost, self.cost or cost), ended

@@ -29,7 +29,7 @@ from manako.training.hardware import Hardware, seed_device
 from manako.training.keeping import Keeper
 from manako.training.looks import LookPlan
 from manako.training.optimisers import configured_optimisers
-from manako.training.run_state import Best, RunState, check_same_run
+from manako.training.run_state import MAY_GROW, Best, RunState, check_same_run
 from manako.training.sampler import counted_seed
 from manako.training.schedules import rate
 from manako.training.step import Freeze, Stepper
@@ -79,7 +79,10 @@ def fit(
         start = load_checkpoint(run.last, task=task.name)
         state = RunState.from_json(start.state, file=run.last)
         check_same_run(state, config, data=card.data, card_data=start.card.data)
-        hardware, state.config = Hardware.from_json(state.hardware, file=run.last), asdict(config)
+        hardware = Hardware.from_json(state.hardware, file=run.last)
+        if any(state.config.get(name) != getattr(config, name) for name in MAY_GROW):
+            state.progress = 0.0  # it is less far on the way to a longer budget
+        state.config = asdict(config)
     loop = _Loop(model, task, data, config, run, card, hardware, processes or Processes(), how, state)
     if start:
         loop.restore(start)
@@ -178,6 +181,7 @@ class _Loop:
             seconds=config.minutes * 60 if config.minutes and not config.epochs else None,
             reserve=reserve,
             spent=spent + state.elapsed,
+            reached=state.progress,
         )
         self.looks = LookPlan.of(self.budget, self.steps, images=len(self.data.train), seen=len(self.data.validation))
         state.progress = self.budget.progress(state.step)
