@@ -96,6 +96,7 @@ def evaluate(
     split: str = "test",
     out: str | Path | None = None,
     device: str = "auto",
+    max_pixels: int = MAX_PIXELS,
     verbose: bool = False,
 ) -> Evaluated:
     """Metrics with intervals on one split of the run's own data, or on all of other `data` that has no splits.
@@ -112,7 +113,7 @@ def evaluate(
         samples = dataset.of(split) or (dataset.samples if data is not None else ())  # type: ignore[arg-type]
         if not samples:
             raise DataError("evaluate.empty_split", split=split)
-        result = score(predictor, samples, dataset.classes, split=split)
+        result = score(predictor, samples, dataset.classes, split=split, max_pixels=max_pixels)
         folder = Path(out) if out else Path(model) if Path(model).is_dir() else None
         if folder:
             write_evaluation(result, folder)

@@ -61,6 +61,7 @@ class RunConfig:
     batch: str = _option("auto")  # auto | all | a number; 1 is online learning
     optimiser: str = _option("auto", choices="auto sgd adamw muon")
     lr: float | None = _option(kind=float, low=0, high=100)
+    find_lr: bool = _option(False, kind=bool)  # measure a learning rate first (Smith 2015)
     momentum: float | None = _option(kind=float, low=0, high=0.9999)
     weight_decay: float | None = _option(kind=float, low=0, high=10)
     schedule: str = _option("auto", choices="auto constant cosine linear one_cycle")

@@ -13,6 +13,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DATA", help=message("cli.evaluate_data"))
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help=message("cli.split"))
     parser.add_argument("--out", metavar="DIR", help=message("cli.evaluate_out"))
+    parser.add_argument("--max-pixels", type=int, default=64_000_000, metavar="N", help=message("config.max_pixels"))
     parser.add_argument("--device", default="auto", help=message("config.device"))
 
 
@@ -26,6 +27,7 @@ def run(arguments: Namespace) -> int:
         split=arguments.split,
         out=arguments.out,
         device=arguments.device,
+        max_pixels=arguments.max_pixels,
         verbose=True,
     )
     if arguments.json:

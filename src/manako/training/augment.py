@@ -59,7 +59,7 @@ class Augmentation:
 LEVELS = {
     "none": Augmentation(flip=0.0),
     "light": Augmentation(area=0.5, aspect=1.15),
-    "medium": Augmentation(area=0.25, aspect=1.33, brightness=0.2, contrast=0.2, saturation=0.2),
+    "medium": Augmentation(area=0.25, aspect=1.33, rotate=10, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
     "strong": Augmentation(
         area=0.15, aspect=1.33, rotate=10, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03, erase=0.25
     ),

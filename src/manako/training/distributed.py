@@ -1,8 +1,8 @@
 """Several processes, one model (`torchrun --nproc-per-node N -m manako train ...`): each takes its part of every batch.
 
 Gradients are summed by hand in one flat tensor: no wrapper around the model, the same loop for one process and many,
-and the same numbers up to rounding. Batch normalisation sees its process's part only, except on GPUs, where its
-statistics are those of the whole batch.
+and the same numbers up to rounding. Batch normalisation sees its process's part only; its running statistics are
+averaged over the processes before they are used.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def finish(trained: Trained, *, began: float) -> Run:
     """
     run = calibrate_run(load_run(trained.folder.path, device=trained.device), trained.dataset)
     split: Split = "test" if trained.dataset.of("test") else "val"
-    measured = evaluate(run.predictor, trained.dataset.of(split), trained.dataset.classes, split=split)
+    measured = evaluate(
+        run.predictor, trained.dataset.of(split), trained.dataset.classes, split=split, max_pixels=trained.max_pixels
+    )
     write_evaluation(measured, trained.folder.path)
     history = trained.result.history
     reading = read_run(history, higher_is_better=get_task(run.card.task).higher_is_better)

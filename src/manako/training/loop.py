@@ -297,7 +297,7 @@ class _Loop:
             "validation_score": score,
         }
         state.loss_sum, state.loss_steps = 0.0, 0
-        better = state.best is None or self._rank(score, loss) > self._rank(state.best.score, state.best.loss)
+        better = state.best is None or self._better(score, loss, state.best)
         if better:
             state.best = Best(score, loss, state.step / self.steps, state.step)
             self.keeper.take_best({**seen.metrics, "loss": loss})
@@ -306,9 +306,15 @@ class _Loop:
         self.looks.looked(began=began, ended=self.budget.elapsed)
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
-    def _rank(self, score: float, loss: float) -> tuple[float, float]:
-        """By the task's main metric; ties by the loss."""
-        return (score if self.task.higher_is_better else -score), -loss
+    def _better(self, score: float, loss: float, best: Best) -> bool:
+        """By the task's main metric; where two differ by less than chance does (one standard error), by the loss.
+
+        On 50 validation images one lucky answer is 2 points: the metric alone would keep the weights of a lucky look.
+        """
+        gain = score - best.score if self.task.higher_is_better else best.score - score
+        images = len(self.data.validation)
+        chance = math.sqrt(best.score * (1 - best.score) / images) if 0 <= best.score <= 1 else 0.0
+        return loss < best.loss if abs(gain) <= chance else gain > 0
 
     def _stalled(self) -> bool:
         patience, best = self.config.patience, self.state.best

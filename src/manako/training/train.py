@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from manako.training.distributed import Processes, join_processes
 from manako.training.feed import TrainingData, make_feed, truths_of
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
 from manako.training.head_start import start_head
+from manako.training.learning_rate_finder import find_learning_rate
 from manako.training.lock import run_lock
 from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
@@ -94,6 +96,9 @@ def _learn(
         say(code, **facts)
     _prepare(model, config, data, mirror=how.flip > 0, start=not resume)
     hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
+    if config.find_lr and not resume:
+        config = _find_rate(config, card, model, data, hardware)
+        atomic_write(folder.config, config.dumps())
     spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
         model,
@@ -116,8 +121,11 @@ def _learn(
 def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
     """Whether images may be mirrored: as told, else by the mirror test. The answer goes into `config.yaml`."""
     how = augmentation(config.augment, side=config.imgsz or 0)
-    if config.flip == "auto":
-        found = mirror_test(data.train, class_ids(data.train), seed=config.seed)
+    ids = class_ids(data.train, config.task)
+    if config.flip == "auto" and ids is None:
+        config = config.with_(flip="on")
+    elif config.flip == "auto" and ids is not None:
+        found = mirror_test(data.train, ids, seed=config.seed)
         config = config.with_(flip="off" if found.flips_harm else "on")
         if tell:
             say("train.flips_off" if found.flips_harm else "train.flips_on", **vars(found))
@@ -132,13 +140,25 @@ def _prepare(model: Model, config: RunConfig, data: TrainingData, *, mirror: boo
             parameter.requires_grad_(False)
     if config.fixed_norms:
         fix_norms(model)
-    if model.pretrained and start and data.train.samples:
-        start_head(model, data.train, class_ids(data.train), size=config.imgsz or 0, mirror=mirror)
+    ids = class_ids(data.train, config.task)
+    if model.pretrained and start and ids is not None:
+        start_head(model, data.train, ids, size=config.imgsz or 0, mirror=mirror)
 
 
-def class_ids(cache: ImageCache) -> NDArray[np.int64]:
-    """(N,): the best class of each image."""
-    return np.array([truth.best for truth in truths_of(cache)], np.int64)
+def class_ids(cache: ImageCache, task: str | None) -> NDArray[np.int64] | None:
+    """(N,): the class of each image; None for tasks whose images have no single class."""
+    ids: NDArray[np.int64] | None = import_module(f"manako.training.targets.{task}").classes_of(truths_of(cache))
+    return ids
+
+
+def _find_rate(config: RunConfig, card: ModelCard, model: Model, data: TrainingData, hardware: Hardware) -> RunConfig:
+    """Replace the learning rate by one that is measured on this model and these data."""
+    size = (card.preprocess.height, card.preprocess.width)
+    classes = len(card.classes)
+    feed = make_feed(data, task=card.task, config=config, classes=classes, size=size, device=hardware.device)
+    trial = find_learning_rate(model, feed=feed, config=config, hardware=hardware)
+    say("train.rate_found", lr=trial.chosen, tried=len(trial.rates), lowest=min(trial.losses))
+    return config.with_(lr=trial.chosen)
 
 
 def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
