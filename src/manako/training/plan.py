@@ -16,6 +16,7 @@ from manako.config import RunConfig
 from manako.errors import ImageError
 from manako.images import open_image
 from manako.models import find_model
+from manako.training.hardware import choose_device
 from manako.types import Dataset, Sample
 
 # From scratch, for the network that is made for it: small images, of which it sees many in little time.
@@ -59,7 +60,7 @@ FINE_TUNE: Mapping[str, Any] = {
     "label_smoothing": 0.1,
     "mixup": 0.0,
     "augment": "medium",
-    "ema": 0.1,
+    "ema": 0.3,
     "freeze": 0.0,
     "frozen_stages": 4,
     "fixed_norms": True,
@@ -124,7 +125,7 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     scratch = config.weights == "none" or _untaught(model)
     recipe = FINE_TUNE if not scratch else SMALL_RESNET if model == "small_resnet" else FROM_SCRATCH
     open_settings: dict[str, Any] = {"task": dataset.task, "model": model, **recipe}
-    open_settings["imgsz"] = _small_size(facts.side) if small else 224
+    open_settings["imgsz"] = _small_size(facts.side) if small else _photograph_size(config)
     open_settings["channels"] = 1 if facts.grey and scratch else 3
     if config.epochs is None:
         open_settings["minutes"] = _minutes(facts)
@@ -146,6 +147,11 @@ def _untaught(model: str) -> bool:
 
 def _small_size(side: int) -> int:
     return max(8, (side + 3) // 4 * 4)
+
+
+def _photograph_size(config: RunConfig) -> int:
+    """On a CPU a third more images a second are worth more than the last detail."""
+    return 192 if choose_device(config.device) == "cpu" else 224
 
 
 def _minutes(facts: DataFacts) -> float:
