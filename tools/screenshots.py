@@ -85,7 +85,7 @@ def overview(demo: Path, report: Path, language: str) -> Image.Image:
 
 
 def label(draw: ImageDraw.ImageDraw, text: str, x: float, y: float, size: int = 20) -> None:
-    draw_text(draw, (x, y), text, size, fill=TEXT)
+    draw_text(draw, x, y + size, text, size=size, fill=TEXT)
 
 
 def arrow(draw: ImageDraw.ImageDraw, start: int, y: int, end: int) -> None:

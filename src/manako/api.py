@@ -74,7 +74,10 @@ def train(
     from manako.training.train import train as learn
 
     with quiet(not verbose):
-        return finish(learn(config, out=out, resume=resume), began=began)
+        trained = learn(config, out=out, resume=resume)
+        if not trained.first:
+            raise SystemExit(0)  # under torchrun, one process is enough for what follows
+        return finish(trained, began=began)
 
 
 def load(model: str | Path, *, device: str = "auto") -> Predictor:

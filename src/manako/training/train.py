@@ -18,7 +18,7 @@ from manako import __version__
 from manako.blocks.folding import fix_norms
 from manako.blocks.model import Model
 from manako.config import RunConfig
-from manako.console import counter, say
+from manako.console import counter, quiet, say
 from manako.doctor.data import fingerprint
 from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
@@ -45,6 +45,7 @@ from manako.training.plan import Reason, make_plan
 from manako.types import Dataset, Problem
 
 MAY_GIVE = ("data", "epochs", "minutes", "patience", "workers")  # when a run is resumed
+PRECISIONS = ("fp32", "bf16", "fp16")
 _PLAIN = RunConfig()
 
 
@@ -58,6 +59,7 @@ class Trained:
     device: str
     max_pixels: int
     problems: tuple[Problem, ...]
+    first: bool = True  # of several processes; the others have nothing left to do
 
 
 def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Path | None = None) -> Trained:
@@ -74,16 +76,18 @@ def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Pat
     elif not config.data:
         raise DataError("train.no_data")
     dataset = read_dataset(config.data, task=config.task, group_by=config.group_by)
-    folder = find or new_run_folder(out, config.data)
-    with join_processes() as processes, run_lock(folder.path) if processes.first else nullcontext():
-        dataset = _split(dataset, config, folder)
-        if resume:
-            _same_classes(dataset, folder)
-        config, reasons = make_plan(config, dataset)
-        if processes.first:
-            _tell(config, dataset, reasons)
-            _write_record(folder, config, dataset, reasons)
-        return _learn(config, dataset, folder, processes, resume=bool(resume), began=began)
+    with join_processes() as processes, quiet(not processes.first):
+        folder = find or new_run_folder(out, config.data)
+        processes.wait()  # all have found the same folder free before the first makes it
+        with run_lock(folder.path) if processes.first else nullcontext():
+            dataset = _split(dataset, config, folder)
+            if resume:
+                _same_classes(dataset, folder)
+            config, reasons = make_plan(config, dataset)
+            if processes.first:
+                _tell(config, dataset, reasons)
+                _write_record(folder, config, dataset, reasons)
+            return _learn(config, dataset, folder, processes, resume=bool(resume), began=began)
 
 
 def _learn(
@@ -96,9 +100,11 @@ def _learn(
         say(code, **facts)
     _prepare(model, config, data, mirror=how.flip > 0, start=not resume)
     hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
+    hardware = _agreed(hardware, processes)
     if config.find_lr and not resume:
-        config = _find_rate(config, card, model, data, hardware)
-        atomic_write(folder.config, config.dumps())
+        config = _find_rate(config, card, model, data, hardware, processes)
+        if processes.first:
+            atomic_write(folder.config, config.dumps())
     spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
         model,
@@ -115,7 +121,7 @@ def _learn(
         resume=resume,
     )
     problems = data.train.problems + data.validation.problems
-    return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems)
+    return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems, processes.first)
 
 
 def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
@@ -151,14 +157,22 @@ def class_ids(cache: ImageCache, task: str | None) -> NDArray[np.int64] | None:
     return ids
 
 
-def _find_rate(config: RunConfig, card: ModelCard, model: Model, data: TrainingData, hardware: Hardware) -> RunConfig:
+def _agreed(hardware: Hardware, processes: Processes) -> Hardware:
+    """The first process's choice, for all."""
+    precision, layout = processes.agree(PRECISIONS.index(hardware.precision), hardware.channels_last)
+    return replace(hardware, precision=PRECISIONS[int(precision)], channels_last=bool(layout))
+
+
+def _find_rate(
+    config: RunConfig, card: ModelCard, model: Model, data: TrainingData, hardware: Hardware, processes: Processes
+) -> RunConfig:
     """Replace the learning rate by one that is measured on this model and these data."""
     size = (card.preprocess.height, card.preprocess.width)
     classes = len(card.classes)
     feed = make_feed(data, task=card.task, config=config, classes=classes, size=size, device=hardware.device)
     trial = find_learning_rate(model, feed=feed, config=config, hardware=hardware)
     say("train.rate_found", lr=trial.chosen, tried=len(trial.rates), lowest=min(trial.losses))
-    return config.with_(lr=trial.chosen)
+    return config.with_(lr=processes.agree(trial.chosen)[0])
 
 
 def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
