@@ -21,7 +21,7 @@ from manako.results import Run as Run
 from manako.runtime.evaluate import Evaluated
 from manako.runtime.predictor import Predictor
 from manako.tasks import get_task
-from manako.threads import wait_asleep
+from manako.threads import wait_briefly
 
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
@@ -245,6 +245,6 @@ def _need(package: str, extra: str) -> None:
     from importlib.util import find_spec
 
     if package == "torch":
-        wait_asleep()
+        wait_briefly()
     if find_spec(package) is None:
         raise MissingExtraError("extra.missing", package=package, extra=extra)
