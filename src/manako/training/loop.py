@@ -297,7 +297,7 @@ class _Loop:
             "validation_score": score,
         }
         state.loss_sum, state.loss_steps = 0.0, 0
-        better = state.best is None or self._better(score, loss, state.best)
+        better = self._better(score)
         if better:
             state.best = Best(score, loss, state.step / self.steps, state.step)
             self.keeper.take_best({**seen.metrics, "loss": loss})
@@ -306,16 +306,25 @@ class _Loop:
         self.looks.looked(began=began, ended=self.budget.elapsed)
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
-    def _better(self, score: float, loss: float, best: Best) -> bool:
-        """By the task's main metric; where two differ by less than chance does (one standard error), by the loss.
+    def _better(self, score: float) -> bool:
+        """The latest look wins among those that differ from the highest by less than chance (one standard error).
 
-        On 50 validation images one lucky answer is 2 points: the metric alone would keep the weights of a lucky look.
+        On 50 validation images one lucky answer is 2 points: the highest alone would keep the weights of a lucky look
+        over later ones, whose rate has come down and whose average is longer.
         """
-        gain = score - best.score if self.task.higher_is_better else best.score - score
+        highest = self._highest_score(score)
         images = len(self.data.validation)
-        chance = math.sqrt(best.score * (1 - best.score) / images) if 0 <= best.score <= 1 else 0.0
-        return loss < best.loss if abs(gain) <= chance else gain > 0
+        chance = math.sqrt(highest * (1 - highest) / images) if 0 <= highest <= 1 else 0.0
+        return abs(highest - score) <= chance
+
+    def _highest_score(self, *more: float) -> float:
+        scores = [line["validation_score"] for line in self.keeper.history] + list(more)
+        return max(scores) if self.task.higher_is_better else min(scores)
 
     def _stalled(self) -> bool:
-        patience, best = self.config.patience, self.state.best
-        return bool(patience and best and self.state.step / self.steps - best.epoch >= patience)
+        """Whether the score has not been higher for `patience` epochs."""
+        if not self.config.patience or not self.keeper.history:
+            return False
+        highest = self._highest_score()
+        since = next(line["epoch"] for line in self.keeper.history if line["validation_score"] == highest)
+        return self.state.step / self.steps - since >= self.config.patience

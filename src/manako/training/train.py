@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from manako import __version__
@@ -179,15 +180,17 @@ def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
     """The model that a complete configuration describes, with its card."""
     assert config.model and config.imgsz and config.channels
     options = model_options(find_model(config.model, dataset.task), config.options)
-    model = create_model(
-        config.model,
-        task=dataset.task,
-        classes=len(dataset.classes),
-        channels=config.channels,
-        imgsz=config.imgsz,
-        weights=config.weights,
-        options=config.options,
-    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # the first weights follow from the seed, too
+        model = create_model(
+            config.model,
+            task=dataset.task,
+            classes=len(dataset.classes),
+            channels=config.channels,
+            imgsz=config.imgsz,
+            weights=config.weights,
+            options=config.options,
+        )
     card = ModelCard(
         task=dataset.task,
         model=config.model,
