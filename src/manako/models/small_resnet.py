@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor, nn
 
 from manako.blocks.classifier import Classifier
@@ -52,7 +53,16 @@ class SmallResnet(Classifier):
         )
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(sizes[-1], classes)
+        self._same_size()
         start(self, weights)
+
+    @torch.no_grad()
+    def _same_size(self) -> None:
+        """Bring each kernel to norm sqrt(outputs). The function stays (a normalisation follows each), but the size
+        says how far a step of one rate turns a kernel: the recipe's rate is for this one."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.mul_(module.out_channels**0.5 / module.weight.norm())
 
     def features(self, images: Tensor) -> Tensor:
         x = images
