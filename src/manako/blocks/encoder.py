@@ -156,3 +156,16 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)
         return maps
+
+    def stages(self) -> list[list[nn.Parameter]]:
+        """Parameters from the input's side on: plain layers, then every numbered part, as `Model.stages` wants them."""
+        groups: list[list[nn.Parameter]] = []
+        last: str | None = None
+        for name, parameter in self.network.named_parameters():
+            first, second, *deeper = name.split(".")
+            part = "" if not deeper else f"{first}.{second}" if second.isdecimal() else first
+            if part != last or not groups:
+                groups.append([])
+            groups[-1].append(parameter)
+            last = part
+        return groups

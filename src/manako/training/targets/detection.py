@@ -1,0 +1,108 @@
+"""Boxes of objects as padded tensors, in the network's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from manako.blocks.boxes import area
+from manako.types import Detections, Frame
+
+COMPACT = True
+LEAST_PART, LEAST_SIDE = 0.25, 2.0  # of a box, in the image, for it to be learnt
+
+
+@dataclass(frozen=True, eq=False)
+class DetectionTargets:
+    """N images with up to M objects each, in any order.
+
+    boxes: (N, M, 4) float32, left, top, right, bottom in network pixels. labels: (N, M) int64. valid: (N, M) bool,
+    false where a row only fills up. ignore: (N, M) bool, regions that are neither object nor background.
+    """
+
+    moves: ClassVar[bool] = True
+    boxes: Tensor
+    labels: Tensor
+    valid: Tensor
+    ignore: Tensor
+
+    @property
+    def mass(self) -> float:
+        """Objects and images: an image without objects teaches, too."""
+        return float((self.valid & ~self.ignore).sum()) + len(self)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def to(self, device: torch.device) -> DetectionTargets:
+        return DetectionTargets(*(value.to(device, non_blocking=True) for value in self._all))
+
+    def take(self, index: Tensor) -> DetectionTargets:
+        return DetectionTargets(*(value[index] for value in self._all))
+
+    def mix(self, order: Tensor, share: Tensor) -> DetectionTargets:
+        """The objects of both images: what shines through is there."""
+        return self.join(self.take(order))
+
+    def join(self, other: DetectionTargets) -> DetectionTargets:
+        """The objects of both, image by image."""
+        pairs = zip(self._all, other._all, strict=True)
+        return DetectionTargets(*(torch.cat(pair, 1) for pair in pairs))
+
+    def shift(self, right: float, down: float) -> DetectionTargets:
+        """All boxes moved by so many pixels."""
+        step = self.boxes.new_tensor([right, down, right, down])
+        return DetectionTargets(self.boxes + step, self.labels, self.valid, self.ignore)
+
+    def warp(self, matrices: Tensor, size: tuple[int, int]) -> DetectionTargets:
+        """A box becomes the upright hull of its turned corners, cut off at the image's border; one that keeps less
+        than a quarter of its area, or less than two pixels, is no object any more."""
+        left, top, right, bottom = self.boxes.unbind(-1)
+        corners = torch.stack([left, top, right, top, left, bottom, right, bottom], -1).unflatten(-1, (4, 2))
+        moved = torch.einsum("nij,nmcj->nmci", matrices[:, :, :2], corners) + matrices[:, None, None, :, 2]
+        hull = torch.cat([moved.amin(2), moved.amax(2)], -1)
+        height, width = size
+        limit = hull.new_tensor([width, height, width, height])
+        boxes = torch.minimum(hull.clamp_min(0), limit)
+        sides = (boxes[..., 2:] - boxes[..., :2]).amin(-1)
+        kept = (area(boxes) >= LEAST_PART * area(hull)) & (sides >= LEAST_SIDE)
+        return DetectionTargets(boxes, self.labels, self.valid & kept, self.ignore)
+
+    @property
+    def _all(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.boxes, self.labels, self.valid, self.ignore
+
+
+def collate(
+    truths: Sequence[Detections],
+    frames: Sequence[Frame],
+    *,
+    classes: int,
+    size: tuple[int, int],
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> DetectionTargets:
+    """Pad the objects of each image to the largest number. Regions of crowds are ignored."""
+    most = max((len(truth) for truth in truths), default=0)
+    boxes = np.zeros((len(truths), most, 4), np.float32)
+    labels = np.zeros((len(truths), most), np.int64)
+    valid, ignore = (np.zeros((len(truths), most), np.bool_) for _ in range(2))
+    for i, (truth, frame) in enumerate(zip(truths, frames, strict=True)):
+        count = len(truth)
+        scale, start = (frame.scale_x, frame.scale_y) * 2, (frame.left, frame.top) * 2
+        boxes[i, :count] = truth.xyxy * np.array(scale, np.float32) + np.array(start, np.float32)
+        labels[i, :count] = truth.class_id
+        valid[i, :count] = True
+        ignore[i, :count] = False if truth.crowd is None else truth.crowd
+    return DetectionTargets(*(torch.from_numpy(value) for value in (boxes, labels, valid, ignore)))
+
+
+def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
+    """Images of objects have no single class."""
+    return None
