@@ -14,7 +14,11 @@ from manako.cli import main
 from manako.errors import ConfigError, ManakoError
 from manako.tasks import get_task, task_names
 
-SMALL = ["--model", "cnn", "--imgsz", "32", "--epochs", "16", "--precision", "fp32", "--lang", "en"]
+# A model of each task that learns quickly; and the score on its training images that it must then reach, at least
+# (at most, where lower is better).
+SMALL = {"classification": ["--model", "cnn", "--imgsz", "32", "--epochs", "16"]}
+BARS = {"classification": 0.7}
+SHARED = ["--precision", "fp32", "--lang", "en"]
 
 
 @pytest.fixture(scope="module", params=task_names())
@@ -24,10 +28,14 @@ def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+def task_named(data: Path) -> str:
+    return data.parent.name.rstrip("0123456789")
+
+
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "one"
-    assert main(["train", str(data), "--out", str(folder), *SMALL]) == 0
+    assert main(["train", str(data), "--out", str(folder), *SMALL[task_named(data)], *SHARED]) == 0
     return folder
 
 
@@ -58,7 +66,8 @@ def test_evaluate_prints_one_object(run: Path, capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert {"task", "model", "split", "count", "main", "metrics", "per_class"} <= set(found)
     assert found["main"]["low"] <= found["main"]["value"] <= found["main"]["high"]
-    assert found["main"]["value"] > 0.7
+    bar, better = BARS[found["task"]], get_task(found["task"]).higher_is_better
+    assert found["main"]["value"] >= bar if better else found["main"]["value"] <= bar
 
 
 def test_predict_writes_a_line_an_image_and_reports_a_bad_file(
@@ -87,15 +96,33 @@ def test_the_exported_model_agrees_without_pytorch(run: Path, data: Path, tmp_pa
     shipped = json.loads(subprocess.check_output([sys.executable, "-c", program]))
     predictor = manako.load(run)
     trained = [predictor.as_json(result) for result in predictor.predict([image])]
-    assert shipped[0]["predictions"][0]["class"] == trained[0]["predictions"][0]["class"]
-    assert shipped[0]["predictions"][0]["score"] == pytest.approx(trained[0]["predictions"][0]["score"], abs=1e-4)
+    alike(shipped[0]["predictions"], trained[0]["predictions"])
+
+
+def alike(shipped: object, trained: object) -> None:
+    """The same answers, numbers within what two engines may differ."""
+    if isinstance(trained, dict):
+        assert isinstance(shipped, dict) and set(shipped) == set(trained)
+        for key in trained:
+            alike(shipped[key], trained[key])
+    elif isinstance(trained, list):
+        assert isinstance(shipped, list) and len(shipped) == len(trained)
+        for one, other in zip(shipped, trained, strict=True):
+            alike(one, other)
+    elif isinstance(trained, float):
+        assert shipped == pytest.approx(trained, abs=2e-3, rel=2e-3)
+    else:
+        assert shipped == trained
 
 
 def test_a_run_can_be_made_longer(run: Path, data: Path) -> None:
-    longer = manako.train(resume=run, epochs=18)
-    assert longer.epochs == 18
+    epochs = manako.config.RunConfig.read(run / "config.yaml").epochs
+    if epochs is None:
+        pytest.skip("computed in one pass over the images")
+    longer = manako.train(resume=run, epochs=epochs + 2)
+    assert longer.epochs == epochs + 2
     with pytest.raises(ManakoError):
-        manako.train(resume=run, epochs=20, lr=0.5)
+        manako.train(resume=run, epochs=epochs + 4, lr=0.5)
 
 
 def test_an_existing_run_is_left_alone(run: Path, data: Path) -> None:

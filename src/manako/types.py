@@ -7,9 +7,9 @@ function draws both and one function compares them. All are checked once, at bir
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +42,198 @@ class Labels:
     def best(self) -> int:
         return int(self.class_id[0])
 
+    def relabel(self, ids: NDArray[np.int64]) -> Labels:
+        """The same with `ids[class_id]` as classes."""
+        return replace(self, class_id=ids[self.class_id])
+
+
+@dataclass(frozen=True, eq=False)
+class Outline:
+    """The region of one object in an image: its polygons, or COCO's run lengths where it is no polygon.
+
+    polygons: each (K, 2) float32, x before y, K >= 3. runs: lengths of runs of 0 and 1 by turns, column by column,
+    over an image of `size` (height, width).
+    """
+
+    polygons: tuple[NDArray[np.float32], ...] = ()
+    runs: NDArray[np.int64] | None = None
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Objects of one image. Truth has score 1. There may be none (a background).
+
+    xyxy: (N, 4) float32, left, top, right, bottom. class_id: (N,) int64. score: (N,) float32, 0..1.
+    crowd: (N,) bool, regions of many objects, neither hit nor missed; None: none are. outlines: N regions, None where
+    unknown. track: (N,) int64, the same number for the same object in the pictures of a video. confidence: objects
+    that score less are kept to be scored, but not shown (`shown`).
+    """
+
+    xyxy: NDArray[np.float32]
+    class_id: NDArray[np.int64]
+    score: NDArray[np.float32]
+    crowd: NDArray[np.bool_] | None = None
+    outlines: tuple[Outline | None, ...] | None = None
+    track: NDArray[np.int64] | None = None
+    confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        count = len(self.class_id)
+        if self.xyxy.shape != (count, 4) or self.class_id.shape != (count,) or self.score.shape != (count,):
+            found = (self.xyxy.shape, self.class_id.shape, self.score.shape)
+            raise ValueError(f"xyxy, class_id and score must be (N, 4), (N,), (N,), not {found}")
+        if (self.class_id < 0).any() or not np.isfinite(self.score).all() or not np.isfinite(self.xyxy).all():
+            raise ValueError("class_id must be >= 0, score and xyxy finite")
+        for name in ("crowd", "outlines", "track"):
+            value = getattr(self, name)
+            if value is not None and len(value) != count:
+                raise ValueError(f"{name} has {len(value)} entries for {count} objects")
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    @classmethod
+    def truth(cls, xyxy: NDArray[np.float32], class_id: NDArray[np.int64]) -> Detections:
+        """Known objects: score 1."""
+        return cls(xyxy.reshape(-1, 4), class_id, np.ones(len(class_id), np.float32))
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
+        """The objects at `index`, in its order."""
+        rows = np.arange(len(self))[index]
+        outlines = None if self.outlines is None else tuple(self.outlines[i] for i in rows)
+        return replace(
+            self,
+            xyxy=self.xyxy[rows],
+            class_id=self.class_id[rows],
+            score=self.score[rows],
+            crowd=None if self.crowd is None else self.crowd[rows],
+            outlines=outlines,
+            track=None if self.track is None else self.track[rows],
+        )
+
+    def shown(self) -> Self:
+        """The objects that the model is sure enough of to name them."""
+        return self.take(self.score >= self.confidence)
+
+    def relabel(self, ids: NDArray[np.int64]) -> Self:
+        return replace(self, class_id=ids[self.class_id])
+
+
+IGNORE = 255  # in a map of classes: pixels that are neither learnt from nor scored
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """The class of every pixel. class_id: (H, W) uint8, IGNORE where unknown. score: (H, W) float32, 0..1, or None."""
+
+    class_id: NDArray[np.uint8]
+    score: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.class_id.ndim != 2 or self.class_id.dtype != np.uint8:
+            raise ValueError(f"class_id must be (H, W) uint8, not {self.class_id.shape} {self.class_id.dtype}")
+        if self.score is not None and self.score.shape != self.class_id.shape:
+            raise ValueError(f"score {self.score.shape} must have the shape {self.class_id.shape}")
+
+    def relabel(self, ids: NDArray[np.int64]) -> Segmentation:
+        table = np.full(256, IGNORE, np.uint8)
+        table[: len(ids)] = ids
+        return replace(self, class_id=table[self.class_id])
+
+
+@dataclass(frozen=True, eq=False)
+class Anomaly:
+    """How unusual an image is. Truth has score 0 or 1, and a heat map of 0 and 1 where the place is known.
+
+    score: 0..1 (0.5 at the threshold). heatmap: (H, W) float32, on the same scale, or None. kind: the defect's name,
+    known for truth only; "" for normal images.
+    """
+
+    score: float
+    heatmap: NDArray[np.float32] | None = None
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.score) or (self.heatmap is not None and self.heatmap.ndim != 2):
+            raise ValueError("score must be finite and heatmap (H, W)")
+
+    def relabel(self, ids: NDArray[np.int64]) -> Anomaly:
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Depth:
+    """Distance of every pixel. depth: (H, W) float32, NaN where unknown. unit: "m", or "relative"."""
+
+    depth: NDArray[np.float32]
+    unit: Literal["m", "relative"] = "m"
+
+    def __post_init__(self) -> None:
+        if self.depth.ndim != 2:
+            raise ValueError(f"depth must be (H, W), not {self.depth.shape}")
+
+    def relabel(self, ids: NDArray[np.int64]) -> Depth:
+        return self
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """The points of a pose. limbs: pairs of indices to connect. flips: pairs that change places in a mirror image.
+
+    sigmas: one number a point, how exactly people place it, as a part of the object's size (COCO).
+    """
+
+    points: tuple[str, ...]
+    limbs: tuple[tuple[int, int], ...]
+    flips: tuple[tuple[int, int], ...]
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.points)
+        pairs = (*self.limbs, *self.flips)
+        if len(self.sigmas) != count or any(not 0 <= i < count for pair in pairs for i in pair):
+            raise ValueError(f"limbs, flips and sigmas must fit {count} points")
+
+
+@dataclass(frozen=True, eq=False)
+class Poses:
+    """The points of each subject in one image.
+
+    xyxy: (N, 4) float32 boxes. xy: (N, K, 2) float32, NaN where a point is not there. score: (N, K) float32, 0..1;
+    truth: 0 not labelled, 0.5 labelled but hidden, 1 seen. area: (N,) float32 in pixels, what OKS divides by.
+    """
+
+    xyxy: NDArray[np.float32]
+    xy: NDArray[np.float32]
+    score: NDArray[np.float32]
+    area: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        count, points = self.score.shape
+        if self.xyxy.shape != (count, 4) or self.xy.shape != (count, points, 2) or self.area.shape != (count,):
+            found = (self.xyxy.shape, self.xy.shape, self.score.shape, self.area.shape)
+            raise ValueError(f"xyxy, xy, score and area must be (N, 4), (N, K, 2), (N, K), (N,), not {found}")
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+    def relabel(self, ids: NDArray[np.int64]) -> Poses:
+        return self
+
 
 # Each new task adds its result type above and here.
-Prediction = Labels
+Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses
+
+
+class Deferred(Protocol):
+    """Truth that lies in a file of its own (a mask, a depth map) and is read only when it is needed."""
+
+    def load(self) -> Prediction:
+        """Raises LabelError naming the file."""
+        ...
+
+    def relabel(self, ids: NDArray[np.int64]) -> Deferred: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +242,25 @@ class Sample:
 
     id: unique within the data set and stable when data grow (the path within the data folder, `#frame` added).
     frame: which picture of a file that holds several (IDX, TIFF pages, GIF, video); 0 else.
+    target: what is known, or how to read it (see `truth`).
     group: samples of one group (one patient, one part, one burst) never lie in two splits.
     split: where the data set itself says so; None where it doesn't.
     """
 
     id: str
     image: Path
-    target: Prediction | None = None
+    target: Prediction | Deferred | None = None
     frame: int = 0
     group: str | None = None
     split: Split | None = None
+
+    @property
+    def truth(self) -> Prediction | None:
+        """What is known of the image, read now if it lies in a file. Raises LabelError."""
+        target = self.target
+        if target is None or isinstance(target, Prediction):
+            return target
+        return target.load()
 
 
 @dataclass(frozen=True)
@@ -85,6 +283,7 @@ class Dataset:
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
+    skeleton: Skeleton | None = None  # of poses
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes):
@@ -113,6 +312,24 @@ class Frame:
         points = (xy - np.array([self.left, self.top])) / np.array([self.scale_x, self.scale_y])
         inside: NDArray[np.float32] = np.clip(points, 0, [self.width, self.height]).astype(np.float32)
         return inside
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a large image that the network sees by itself. Whole pixels; right and bottom are not included."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
 
 
 @dataclass(frozen=True)

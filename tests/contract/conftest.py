@@ -17,20 +17,37 @@ from manako.blocks.model import Model
 from manako.images import Preprocess
 from manako.models import create_model, find_model, model_entries
 from manako.tasks import get_task
-from manako.types import Dataset, Sample
+from manako.types import Dataset, Frame, Prediction, Sample
 
-IMGSZ = 32
+# Pixels a side in these tests.
+SIZES = {"classification": 32}
+OTHER_SIZE = 96
+# What counts as learned by heart: a metric and its bar, after at most so many steps at this rate.
+# None: no truth to learn, the loss has to fall.
+BARS: dict[str, tuple[str, float] | None] = {"classification": ("accuracy", 1.0)}
+STEPS = {"classification": 80}
+OTHER_STEPS = 200
+RATES = {"classification": 5e-4}
+OTHER_RATE = 1e-3
 # Layers whose published size would make a small test slow; everything else is tested as it ships.
 SMALLER = {"vgg": {"hidden": 128}}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)
 
 
-def build(name: str, task: str, *, classes: int, channels: int = 3, imgsz: int = IMGSZ) -> Model:
+def size_of(task: str) -> int:
+    return SIZES.get(task, OTHER_SIZE)
+
+
+def preprocess_of(task: str, channels: int = 3) -> Preprocess:
+    return Preprocess(size_of(task), size_of(task), fit=get_task(task).fit, channels=channels)
+
+
+def build(name: str, task: str, *, classes: int, channels: int = 3) -> Model:
     """A model without learned weights, the same at each call."""
     torch.manual_seed(1)
     options = SMALLER.get(find_model(name, task).family, {})
-    return create_model(name, task=task, classes=classes, channels=channels, imgsz=imgsz, options=options)
+    return create_model(name, task=task, classes=classes, channels=channels, imgsz=size_of(task), options=options)
 
 
 def build_empty(name: str, task: str, **sizes: int) -> Model:
@@ -71,10 +88,16 @@ class Examples:
     dataset: Dataset
     samples: tuple[Sample, ...]
     pixels: torch.Tensor  # (N, C, H, W) uint8
+    frames: tuple[Frame, ...]
+
+    @property
+    def truths(self) -> list[Prediction]:
+        return [truth for sample in self.samples if (truth := sample.truth) is not None]
 
     def targets(self) -> Any:
         module = import_module(f"manako.training.targets.{self.dataset.task}")
-        return module.collate([s.target for s in self.samples], classes=len(self.dataset.classes))
+        size = (self.pixels.shape[2], self.pixels.shape[3])
+        return module.collate(self.truths, self.frames, classes=len(self.dataset.classes), size=size)
 
 
 @pytest.fixture(scope="session")
@@ -91,9 +114,9 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Examples
         found = dataset(task)
         step = max(1, len(found.samples) // 8)
         samples = found.samples[::step][:8]
-        preprocess = Preprocess(IMGSZ, IMGSZ, channels=channels)
-        images = [preprocess.open(s.image, s.frame)[0] for s in samples]
+        preprocess = preprocess_of(task, channels)
+        images, frames = zip(*(preprocess.open(s.image, s.frame) for s in samples), strict=True)
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-        return Examples(found, samples, pixels)
+        return Examples(found, samples, pixels, frames)
 
     return make

@@ -89,7 +89,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Evaluated:
     truths = [Labels.truth(int(t)) for t in truth]
     found = task.evaluate(predictions, truths, CLASSES)
     assert 4 < len(found.worst) < 30
-    return Evaluated("classification", "cnn", "test", CLASSES, found, tuple(samples), tuple(predictions), tuple(truths))
+    shown = dict(enumerate(zip(predictions, truths, strict=True)))
+    return Evaluated("classification", "cnn", "test", CLASSES, found, tuple(samples), shown)
 
 
 def history(epochs: int = 12) -> list[dict[str, float]]:

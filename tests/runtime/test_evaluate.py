@@ -24,7 +24,7 @@ def test_classes_are_matched_by_name(exported: ExportResult, samples: list[Sampl
     moved = [replace(s, target=Labels.truth(10 - s.target.best)) for s in samples if isinstance(s.target, Labels)]
     again = evaluate(predictor, moved, shuffled, intervals=False)
     assert plain.evaluation.main == again.evaluation.main and plain.evaluation.main.value > 0.8
-    assert [t.best for t in plain.truths] == [t.best for t in again.truths]
+    assert [t.best for _, t in plain.shown.values()] == [t.best for _, t in again.shown.values()]
     value = plain.evaluation.main.value
     assert plain.as_json()["main"] == {"name": "accuracy", **dict.fromkeys(("value", "low", "high"), value)}
 

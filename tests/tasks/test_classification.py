@@ -48,7 +48,7 @@ def test_calibration_does_not_change_answers_and_lowers_the_loss() -> None:
     truth = random.integers(0, 4, 500)
     logits = (random.normal(size=(500, 4)) + 2 * np.eye(4)[truth]) * 6
     truths = [Labels.truth(int(t)) for t in truth]
-    found = TASK.calibrate({"logits": logits.astype(np.float32)}, [Frame(1, 1)] * 500, truths)
+    found = TASK.calibrate([({"logits": logits.astype(np.float32)}, [Frame(1, 1)] * 500, truths)])
     names = ["a", "b", "c", "d"]
     before = TASK.evaluate(decode(logits), truths, names)
     after = TASK.evaluate(decode(logits, found["temperature"]), truths, names)

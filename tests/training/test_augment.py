@@ -44,7 +44,7 @@ def pictures(count=8, channels=3, height=20, width=26, seed=0):
 
 
 def targets(count=8):
-    return collate([Labels.truth(i % 4) for i in range(count)], classes=4)
+    return collate([Labels.truth(i % 4) for i in range(count)], [], classes=4, size=(4, 4))
 
 
 # --- where pixels go -------------------------------------------------------------------------------------------------

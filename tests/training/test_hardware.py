@@ -20,7 +20,7 @@ from manako.types import Labels
 
 def batch(count=16):
     images = torch.randint(0, 256, (count, 1, SIDE, SIDE), dtype=torch.uint8)
-    return Batch(images, collate([Labels.truth(i % 3) for i in range(count)], classes=3))
+    return Batch(images, collate([Labels.truth(i % 3) for i in range(count)], [], classes=3, size=(4, 4)))
 
 
 def test_measuring_leaves_the_model_as_it_was(monkeypatch):

@@ -211,7 +211,7 @@ def test_patience(tmp_path):
 def test_a_budget_of_minutes_is_kept_and_used(tmp_path):
     result = small_fit(tmp_path, epochs=None, minutes=0.05)
     assert 2.4 < result.seconds < 4.5
-    assert result.history[-1]["progress"] == 1
+    assert result.history[-1]["progress"] > 0.98
     assert result.history[-1]["lr"] < 0.0005
     again = small_fit(tmp_path, epochs=None, minutes=0.05, resume=True)
     assert again.history == result.history

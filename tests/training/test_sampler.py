@@ -4,8 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manako.training.feed import balanced_weights
 from manako.training.sampler import batches, counted_seed, epoch_order, generator, shard
-from manako.training.targets.classification import balanced_weights, classes_of, collate
+from manako.training.targets.classification import classes_of, collate
 from manako.types import Labels
 
 
@@ -61,11 +62,11 @@ def test_counted_chance_depends_on_every_counter():
 
 def test_targets_are_smoothed_and_weighed():
     truths = [Labels.truth(c) for c in (0, 0, 0, 2)]
-    made = collate(truths, classes=3, label_smoothing=0.3)
+    made = collate(truths, [], classes=3, size=(4, 4), label_smoothing=0.3)
     assert torch.allclose(made.probabilities[3], torch.tensor([0.1, 0.1, 0.8]))
     assert made.mass == 4 == len(made)
     weights = balanced_weights(classes_of(truths), classes=3)
-    weighed = collate(truths, classes=3, class_weights=weights)
+    weighed = collate(truths, [], classes=3, size=(4, 4), class_weights=weights)
     assert weighed.mass == pytest.approx(4)
     by_class = torch.stack([weighed.weights[:3].sum(), weighed.weights[3]])
     assert torch.allclose(by_class, torch.tensor([2.0, 2.0]))

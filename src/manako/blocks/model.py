@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,8 @@ class Model(nn.Module):
     std: tuple[float, ...] = (0.5,)
     pretrained: bool = False
     notice: str = ""
+    learns: ClassVar[Literal["steps", "once"]] = "steps"
+    """How: by steps down the gradient of `loss`, or by going through the images once (`fit(batches)`)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +34,8 @@ class Model(nn.Module):
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """images: (N, C, H, W) float, normalised. Returns exactly the outputs of the model's task."""
+        """images: (N, C, H, W) float, normalised. Returns the outputs of the model's task and what its own
+        loss needs beside them; in training mode, only the latter is needed."""
 
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], targets: Targets) -> Tensor:

@@ -18,7 +18,7 @@ def read_run(history: Sequence[Mapping[str, float]], *, higher_is_better: bool =
         Curves(
             tuple(line["training_loss"] for line in history),
             tuple(line["validation_loss"] for line in history),
-            tuple(sign * line["validation_score"] for line in history),
+            tuple(sign * line["validation_score"] for line in history if "validation_score" in line),
             progress=history[-1].get("progress") if history else None,
         )
     )

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 
-from manako.errors import ManakoError
 from manako.figures import Axis, Bars, Figure, Panel, learning_curves, names_axis
 from manako.messages import message
 from manako.report.content import ReportContent
-from manako.report.pictures import embedded, figure_parts, overlay, thumbnail
+from manako.report.gallery import correct, mistakes, mistakes_note, mistakes_title
+from manako.report.pictures import figure_parts
 from manako.report.words import (
     VERDICTS,
     duration,
@@ -20,12 +19,10 @@ from manako.report.words import (
     metric_value,
     setting_value,
 )
-from manako.tasks import get_task
-from manako.types import SPLITS
+from manako.tasks import task_of
+from manako.types import SPLITS, Detections, Labels
 
 Part = dict[str, Any]
-MISTAKES = 12
-CORRECT = 12
 PROBLEMS = 20
 CLASSES_DRAWN = 40
 
@@ -33,17 +30,18 @@ CLASSES_DRAWN = 40
 def build_page(content: ReportContent) -> Part:
     """All that the template shows; sections without content are empty."""
     found = content.evaluated
-    task = get_task(found.task)
+    task = task_of(found)
     figures = task.figures(found.evaluation, found.classes)
-    page = {
+    page: Part = {
         "name": content.name,
         "facts": _facts(content),
         "score": _score(content),
         "verdict": _verdict(content),
         "curves": _curves(content),
-        "mistakes": _mistakes(content),
-        "mistakes_note": message("report.mistakes_note" if content.explain else "report.mistakes_note_plain"),
-        "correct": _correct(content),
+        "mistakes": mistakes(content),
+        "mistakes_title": mistakes_title(content),
+        "mistakes_note": mistakes_note(content),
+        "correct": correct(content),
         "metrics": _metrics(content),
         "metrics_note": message("report.metrics_note", count=found.evaluation.count, split=_split(found.split)),
         "figures": [figure_parts(figure) for figure in figures.values()],
@@ -56,7 +54,8 @@ def build_page(content: ReportContent) -> Part:
     }
     titles = ("curves", "mistakes", "correct", "metrics", "choices", "data", "next", "environment")
     shown = {"next": "commands"}
-    page["contents"] = [(key, message(f"report.{key}")) for key in titles if page[shown.get(key, key)]]
+    headings = {key: message(f"report.{key}") for key in titles} | {"mistakes": page["mistakes_title"]}
+    page["contents"] = [(key, headings[key]) for key in titles if page[shown.get(key, key)]]
     return page
 
 
@@ -128,71 +127,6 @@ def _curves(content: ReportContent) -> list[Part]:
     return [figure_parts(figure)]
 
 
-def _mistakes(content: ReportContent) -> list[Part]:
-    """The most confident mistakes that can still be opened, each with where the network looked."""
-    found, cards = content.evaluated, []
-    for index in found.evaluation.worst:
-        card = _mistake(content, index)
-        if card:
-            cards.append(card)
-        if len(cards) == MISTAKES:
-            break
-    return cards
-
-
-def _mistake(content: ReportContent, index: int) -> Part | None:
-    found = content.evaluated
-    sample, prediction, truth = found.samples[index], found.predictions[index], found.truths[index]
-    try:
-        image = thumbnail(sample, max_pixels=content.max_pixels)
-    except ManakoError:  # moved or changed since it was evaluated
-        return None
-    answer, score = found.classes[prediction.best], float(prediction.score[0])
-    card = {
-        "image": embedded(image, message("report.alt_image", file=sample.id)),
-        "map": None,
-        "answer": answer,
-        "percent": f"{100 * score:.0f} %",
-        "width": f"{100 * min(max(score, 0), 1):.0f}",
-        "truth": found.classes[truth.best],
-        "file": sample.id,
-    }
-    if content.explain:
-        seen = content.explain(sample, prediction.best, size=(image.height, image.width))
-        card["map"] = embedded(overlay(image, seen), message("report.alt_map", name=answer))
-    return card
-
-
-def _correct(content: ReportContent) -> list[Part]:
-    """Right answers, drawn as `predict --draw` does; one of each class by turns, spread over the images."""
-    found, cards = content.evaluated, []
-    task = get_task(found.task)
-    wrong = set(found.evaluation.worst)
-    right = [i for i in range(len(found.samples)) if i not in wrong]
-    for index in _by_turns(right, [found.truths[i].best for i in right])[: 2 * CORRECT]:
-        sample = found.samples[index]
-        try:
-            image = thumbnail(sample, max_pixels=content.max_pixels)
-        except ManakoError:
-            continue
-        drawn = task.draw(image, found.predictions[index], found.classes, truth=found.truths[index])
-        name = found.classes[found.predictions[index].best]
-        cards.append({"image": embedded(drawn, message("report.alt_drawn", name=name)), "file": sample.id})
-        if len(cards) == CORRECT:
-            break
-    return cards
-
-
-def _by_turns(items: list[int], groups: list[int]) -> list[int]:
-    """The first of each group, then the second of each ..."""
-    seen: Counter[int] = Counter()
-    turns = []
-    for item, group in zip(items, groups, strict=True):
-        turns.append((seen[group], item))
-        seen[group] += 1
-    return [item for _, item in sorted(turns)]
-
-
 def _metrics(content: ReportContent) -> list[Part]:
     found = content.evaluated.evaluation
     main = found.main
@@ -252,21 +186,24 @@ def _class_counts(content: ReportContent) -> Part | None:
     dataset = content.dataset
     if dataset is None or not 1 <= len(dataset.classes) <= CLASSES_DRAWN:
         return None
+    if not isinstance(dataset.samples[0].target, (Labels, Detections)):
+        return None
+    found_labels = isinstance(dataset.samples[0].target, Labels)
     marks, places = [], np.arange(len(dataset.classes))
     for order, split in enumerate(SPLITS):
-        ids = [s.target.best for s in dataset.of(split) if s.target is not None]
+        ids = [i for s in dataset.of(split) if isinstance(s.target, (Labels, Detections)) for i in s.target.class_id]
         count = np.bincount(ids, minlength=len(places)).astype(np.float64)
         colour = {"train": "train", "val": "validation", "test": "3"}[split]
         shift = (order - 1) * 0.27
         marks.append(Bars(places + shift, count, _split(split), colour, width=0.25, lying=True))
     panel = Panel(
         marks,
-        x=Axis(message("report.images"), low=0),
+        x=Axis(message("report.images" if found_labels else "report.objects"), low=0),
         y=names_axis(dataset.classes, reverse=True),
         width=420,
         height=max(90.0, 34.0 * len(places)),
     )
-    return figure_parts(Figure([panel], message("report.class_counts")))
+    return figure_parts(Figure([panel], message("report.class_counts" if found_labels else "report.object_counts")))
 
 
 def _commands(content: ReportContent) -> list[Part]:

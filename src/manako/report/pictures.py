@@ -18,6 +18,7 @@ from manako.figures import Figure
 from manako.figures.colours import magnitude
 from manako.types import Sample
 
+DRAWN = 480  # pixels of the longer side of a picture with something drawn on it
 SIDE = 320  # pixels of a thumbnail's longer side
 _TINY = 96  # a smaller image is shown pixel by pixel
 _COLUMN = 640  # pixels; a wider figure gets the page's whole width
@@ -29,6 +30,15 @@ def thumbnail(sample: Sample, *, max_pixels: int) -> Image.Image:
     image = open_image(sample.image, sample.frame, max_pixels=max_pixels, at_least=(SIDE, SIDE))
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     return image.convert("RGB")
+
+
+def reduced(image: Image.Image) -> Image.Image:
+    """A drawn picture, at most DRAWN pixels a side."""
+    if max(image.size) <= DRAWN:
+        return image
+    image = image.copy()
+    image.thumbnail((DRAWN, DRAWN), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return image
 
 
 def overlay(image: Image.Image, found: NDArray[np.float32]) -> Image.Image:

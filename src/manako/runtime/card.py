@@ -10,6 +10,7 @@ from typing import Any
 
 from manako.errors import ModelFileError
 from manako.images import Preprocess
+from manako.types import Skeleton
 
 FORMAT_VERSION = 1
 METADATA_KEY = "manako"
@@ -24,6 +25,7 @@ class ModelCard:
     options: the model's own constructor options. mean, std: one number a channel, for pixels scaled to 0..1;
     they are applied inside the graph and recorded here. settings: the numbers that the task's `decode` uses.
     data: fingerprint of the training data. scores: metric -> value on the validation set, PyTorch.
+    skeleton: of poses.
     parity: what the export was measured to keep (`max_difference`, `score_before`, `score_after`), empty before.
     """
 
@@ -40,6 +42,7 @@ class ModelCard:
     data: str = ""
     manako: str = ""
     notice: str = ""
+    skeleton: Skeleton | None = None
 
     def dumps(self) -> str:
         """One JSON object."""
@@ -74,7 +77,19 @@ def _checked(record: dict[str, Any], file: str) -> dict[str, Any]:
         if reason:
             raise ModelFileError("card.field", file=file, field=name, reason=reason)
     lists = {name: tuple(record[name]) for name in ("classes", "mean", "std")}
-    return record | lists | {"preprocess": Preprocess.from_json(record["preprocess"])}
+    skeleton = _skeleton(record.get("skeleton"), file)
+    return record | lists | {"preprocess": Preprocess.from_json(record["preprocess"]), "skeleton": skeleton}
+
+
+def _skeleton(value: Any, file: str) -> Skeleton | None:
+    """Tuples of JSON's lists; what doesn't fit together is refused by the type itself."""
+    if value is None:
+        return None
+    try:
+        pairs = {name: tuple((int(a), int(b)) for a, b in value[name]) for name in ("limbs", "flips")}
+        return Skeleton(tuple(map(str, value["points"])), **pairs, sigmas=tuple(map(float, value["sigmas"])))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError("card.field", file=file, field="skeleton", reason=" ".join(str(error).split())) from None
 
 
 def _reason(name: str, value: Any) -> str:
@@ -86,7 +101,9 @@ def _reason(name: str, value: Any) -> str:
     if name in ("mean", "std"):
         good = isinstance(value, list) and len(value) in (1, 3) and all(_number(v) for v in value)
         return "" if good and (name == "mean" or all(v > 0 for v in value)) else "not one number a channel"
-    if name == "preprocess":
+    if name == "skeleton" and value is None:
+        return ""
+    if name in ("preprocess", "skeleton"):
         return "" if isinstance(value, dict) else "not an object"
     if not isinstance(value, dict):
         return "not an object"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,5 +16,5 @@ class Engine(Protocol):
     @property
     def card(self) -> ModelCard: ...
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """images: (N, H, W, C), N >= 1, of the card's size -> the outputs of the card's task, by key."""

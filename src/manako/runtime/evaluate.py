@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from manako.console import progress
-from manako.errors import DataError
+from manako.errors import DataError, ManakoError
 from manako.images import MAX_PIXELS
+from manako.runtime.ahead import Opened
 from manako.runtime.predictor import BATCH, Predictor, Result
-from manako.types import Evaluation, Prediction, Sample
+from manako.tasks import Outputs
+from manako.types import Detections, Evaluation, Frame, Labels, Prediction, Sample, Skeleton
+
+SHOWN = 48  # worst images of which a picture may be asked, and as many others
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """samples, predictions, truths: of the images that could be read, in order; ids are those of `classes`."""
+    """samples: those that could be read, in order. shown: prediction and truth of those that pictures may be asked of
+    (the worst and some others; all of them where predictions are small), by their place in `samples`. Class ids are
+    those of `classes`."""
 
     task: str
     model: str
@@ -24,8 +31,8 @@ class Evaluated:
     classes: tuple[str, ...]
     evaluation: Evaluation
     samples: tuple[Sample, ...]
-    predictions: tuple[Prediction, ...]
-    truths: tuple[Prediction, ...]
+    shown: Mapping[int, tuple[Prediction, Prediction]]
+    skeleton: Skeleton | None = None
     skipped: tuple[Result, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -60,21 +67,26 @@ def evaluate(
     that the model was not taught.
     """
     known = tuple(aligned(samples, classes, predictor.card.classes))
+    task, names = predictor.task, predictor.card.classes
     kept: list[Sample] = []
-    predictions: list[Prediction] = []
+    measures: list[Any] = []
     skipped: list[Result] = []
+    shown: dict[int, tuple[Prediction, Prediction]] = {}
     results = predictor.predict(known, batch=batch, max_pixels=max_pixels)
     for sample, result in zip(known, progress(results, "evaluate.bar", len(known)), strict=True):
-        if result.prediction is None:
+        result, truth = _with_truth(sample, result)
+        if result.prediction is None or truth is None:
             skipped.append(result)
-        else:
-            kept.append(sample)
-            predictions.append(result.prediction)
+            continue
+        if not task.dense:
+            shown[len(kept)] = result.prediction, truth
+        kept.append(sample)
+        measures.append(task.measure(result.prediction, truth, names))
     if not kept:
         raise DataError("evaluate.nothing", split=split, skipped=len(skipped))
-    truths = [s.target for s in kept if s.target is not None]
-    names = predictor.card.classes
-    evaluation = predictor.task.evaluate(predictions, truths, names, intervals=intervals, seed=seed)
+    evaluation = task.summarise(measures, names, intervals=intervals, seed=seed)
+    if task.dense:
+        shown = _again(predictor, kept, evaluation.worst, max_pixels=max_pixels)
     return Evaluated(
         task=predictor.task.name,
         model=predictor.card.model,
@@ -82,10 +94,30 @@ def evaluate(
         classes=names,
         evaluation=evaluation,
         samples=tuple(kept),
-        predictions=tuple(predictions),
-        truths=tuple(truths),
+        shown=shown,
         skipped=tuple(skipped),
+        skeleton=predictor.card.skeleton,
     )
+
+
+def _with_truth(sample: Sample, result: Result) -> tuple[Result, Prediction | None]:
+    """A truth that can't be read from its file is an error of this sample's."""
+    try:
+        return result, sample.truth
+    except ManakoError as error:
+        return replace(result, prediction=None, error=error), None
+
+
+def _again(
+    predictor: Predictor, samples: Sequence[Sample], worst: Sequence[int], *, max_pixels: int
+) -> dict[int, tuple[Prediction, Prediction]]:
+    """Predictions as large as images aren't kept: those that are shown are made once more."""
+    others = [i for i in range(len(samples)) if i not in set(worst)]
+    spread = [others[i] for i in np.linspace(0, len(others) - 1, min(SHOWN, len(others))).astype(int)]
+    chosen = [*worst[:SHOWN], *spread]
+    results = predictor.predict([samples[i] for i in chosen], batch=4, max_pixels=max_pixels)
+    pairs = {i: (result.prediction, samples[i].truth) for i, result in zip(chosen, results, strict=True)}
+    return {i: (found, truth) for i, (found, truth) in pairs.items() if found is not None and truth is not None}
 
 
 def calibrate(
@@ -93,26 +125,41 @@ def calibrate(
 ) -> dict[str, float]:
     """The task's `settings`, measured on validation samples. Empty samples give the neutral ones."""
     known = tuple(aligned(samples, classes, predictor.card.classes))
-    outputs, frames, truths = [], [], []
-    for opened, found, places in predictor.batches(known, batch=batch):
-        if places:
-            outputs.append(found)
-            frames += places
-            truths += [o.source.target for o in opened if o.frame and isinstance(o.source, Sample) and o.source.target]
-    if not outputs:
+    if not known:
         return dict(predictor.task.settings)
-    joined = {key: np.concatenate([o[key] for o in outputs]) for key in outputs[0]}
-    return predictor.task.calibrate(joined, frames, truths)
+    return predictor.task.calibrate(_with_truths(predictor.batches(known, batch=batch)))
+
+
+def _with_truths(
+    batches: Iterable[tuple[list[Opened], Outputs, list[Frame]]],
+) -> Iterator[tuple[Outputs, Sequence[Frame], Sequence[Prediction]]]:
+    for opened, outputs, frames in batches:
+        truths = [o.source.truth for o in opened if o.frame and isinstance(o.source, Sample)]
+        if frames:
+            yield outputs, frames, [truth for truth in truths if truth is not None]
 
 
 def aligned(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[str]) -> Iterator[Sample]:
     """The samples that have a target, its ids turned from places in `classes` into places in `known`, by name."""
+    if tuple(classes) == tuple(known):
+        yield from (sample for sample in samples if sample.target is not None)
+        return
     place = {name: index for index, name in enumerate(known)}
-    used = {i for s in samples if s.target is not None for i in s.target.class_id.tolist()}
-    strange = sorted({classes[i] for i in used} - set(place))
+    strange = sorted(_used(samples, classes) - set(place))
     if strange:
         raise DataError("evaluate.unknown_classes", unknown=", ".join(strange[:10]), known=", ".join(known[:10]))
     ids = np.array([place.get(name, 0) for name in classes], np.int64)
     for sample in samples:
         if sample.target is not None:
-            yield replace(sample, target=replace(sample.target, class_id=ids[sample.target.class_id]))
+            yield replace(sample, target=sample.target.relabel(ids))
+
+
+def _used(samples: Sequence[Sample], classes: Sequence[str]) -> set[str]:
+    """Names of the classes that the samples have; all of them where that is not known without reading files."""
+    used: set[str] = set()
+    for sample in samples:
+        if isinstance(sample.target, (Labels, Detections)):
+            used |= {classes[i] for i in sample.target.class_id.tolist()}
+        elif sample.target is not None:
+            return set(classes)
+    return used

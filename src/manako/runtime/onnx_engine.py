@@ -53,7 +53,7 @@ class OnnxEngine:
     def card(self) -> ModelCard:
         return self._card
 
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         names = [output.key for output in self._outputs]
         try:
             values = self._session.run(names, {self._input: images})

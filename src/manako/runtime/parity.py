@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from manako.errors import DataError
 from manako.images import MAX_PIXELS
@@ -13,8 +15,8 @@ from manako.runtime.ahead import in_batches, open_ahead
 from manako.runtime.engine import Engine
 from manako.runtime.evaluate import aligned
 from manako.runtime.predictor import BATCH, finite_rows
-from manako.tasks import Outputs, get_task
-from manako.types import Prediction, Sample
+from manako.tasks import Outputs, task_of
+from manako.types import Sample
 
 LARGEST_DIFFERENCE = 1e-4
 SAME_ANSWERS = 0.999
@@ -25,7 +27,8 @@ LOST_SCORE = 0.001  # a tenth of a point
 class Parity:
     """max_difference: of any number of any output, over max(1, the largest number of that output, before).
 
-    same_answers: share of images with the same best answer. score_before, score_after: the task's main metric.
+    same_answers: share of images whose answer is the same (`Task.same`).
+    score_before, score_after: the task's main metric.
     """
 
     count: int
@@ -33,6 +36,7 @@ class Parity:
     same_answers: float
     score_before: float
     score_after: float
+    higher_is_better: bool = True
 
     @property
     def kept(self) -> bool:
@@ -41,8 +45,9 @@ class Parity:
 
     @property
     def lost(self) -> bool:
-        """The score fell by more than a tenth of a point."""
-        return not self.score_after >= self.score_before - LOST_SCORE
+        """The score is worse by more than a tenth of a point."""
+        worse = self.score_before - self.score_after
+        return not (worse if self.higher_is_better else -worse) <= LOST_SCORE * max(1.0, abs(self.score_before))
 
 
 def compare(
@@ -55,28 +60,39 @@ def compare(
     max_pixels: int = MAX_PIXELS,
 ) -> Parity:
     """Run both engines on every readable sample that has a target. Raises DataError where there is none."""
-    task, card = get_task(before.card.task), before.card
+    task, card = task_of(before.card), before.card
     known = list(aligned(samples, classes, card.classes))
-    differences, truths = [0.0], []
-    answers: tuple[list[Prediction], list[Prediction]] = ([], [])
+    differences: list[float] = [0.0]
+    measures: tuple[list[Any], list[Any]] = ([], [])
+    same: list[bool] = []
     opened = open_ahead(known, card.preprocess, ahead=2 * batch, max_pixels=max_pixels)
     for items in in_batches((o for o in opened if o.pixels is not None), batch):
         pixels = np.stack([o.pixels for o in items if o.pixels is not None])
         frames = [o.frame for o in items if o.frame is not None]
         outputs = before.run(pixels), after.run(pixels)
         differences.append(_difference(*outputs))
-        for found, said in zip(outputs, answers, strict=True):
-            if not finite_rows(found, len(items)).all():
-                raise DataError("parity.not_finite")
-            said.extend(task.decode(found, frames, card.settings))
-        truths += [o.source.target for o in items if isinstance(o.source, Sample) and o.source.target]
-    if not truths:
+        if not all(finite_rows(found, len(items)).all() for found in outputs):
+            raise DataError("parity.not_finite")
+        answers = [task.decode(found, frames, card.settings) for found in outputs]
+        truths = [o.source.truth for o in items if isinstance(o.source, Sample)]
+        same += [task.same(a, b) for a, b in zip(*answers, strict=True)]
+        for said, measured in zip(answers, measures, strict=True):
+            measured += [task.measure(a, truth, card.classes) for a, truth in zip(said, truths, strict=True)]
+    if not same:
         raise DataError("parity.nothing")
-    scores = [task.evaluate(a, truths, card.classes, intervals=False).main.value for a in answers]
-    same = np.mean([a.best == b.best for a, b in zip(*answers, strict=True)])
-    return Parity(len(truths), max(differences), float(same), scores[0], scores[1])
+    scores = [task.summarise(m, card.classes, intervals=False).main.value for m in measures]
+    return Parity(len(same), max(differences), float(np.mean(same)), scores[0], scores[1], task.higher_is_better)
 
 
 def _difference(before: Outputs, after: Outputs) -> float:
-    each = [float(np.abs(before[k] - after[k]).max() / max(1.0, float(np.abs(before[k]).max()))) for k in before]
+    each = [_distance(before[key], after[key]) for key in before]
     return max(each) if all(np.isfinite(each)) else float("inf")
+
+
+def _distance(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """Whole numbers (classes, places) differ by steps: `same_answers` and the score judge those."""
+    if before.shape != after.shape:
+        return float("inf")
+    if not np.issubdtype(before.dtype, np.floating):
+        return 0.0
+    return float(np.abs(before - after).max() / max(1.0, float(np.abs(before).max())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS
 from manako.runtime.ahead import Opened, Source, in_batches, name_of, open_ahead
 from manako.runtime.engine import Engine
-from manako.tasks import Outputs, Task, get_task
+from manako.tasks import Outputs, Task, task_of
 from manako.types import Frame, Prediction, Sample
 
 BATCH = 16
@@ -36,10 +37,10 @@ class Result:
 class Predictor:
     """Images in, predictions out, in order. Images are opened by threads while the network works."""
 
-    def __init__(self, engine: Engine, task: Task | None = None) -> None:
+    def __init__(self, engine: Engine, task: Task[Any] | None = None) -> None:
         self.engine = engine
         self.card = engine.card
-        self.task = task or get_task(engine.card.task)
+        self.task = task or task_of(engine.card)
 
     def predict(
         self,
@@ -101,9 +102,11 @@ class Predictor:
         return {"image": result.image, "width": result.width, "height": result.height, "predictions": answers}
 
 
-def finite_rows(outputs: Mapping[str, NDArray[np.float32]], count: int) -> NDArray[np.bool_]:
+def finite_rows(outputs: Mapping[str, NDArray[Any]], count: int) -> NDArray[np.bool_]:
     """(count,): for which images every number of every output is finite."""
     good = np.ones(count, np.bool_)
     for value in outputs.values():
+        if not np.issubdtype(value.dtype, np.floating):
+            continue
         good &= np.isfinite(value.reshape(count, -1)).all(axis=1)
     return good

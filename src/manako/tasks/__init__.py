@@ -7,39 +7,43 @@ file is a new task.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from manako.errors import UsageError
-from manako.types import Dataset, Evaluation, Frame, Prediction
+from manako.images import Fit
+from manako.types import Dataset, Evaluation, Frame, Prediction, Skeleton, Window
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from manako.figures import Figure
 
-Outputs = Mapping[str, NDArray[np.float32]]
+Outputs = Mapping[str, NDArray[Any]]
 Json = dict[str, object]
 
 
 @dataclass(frozen=True)
 class Output:
-    """One tensor that every model of a task must return. shape: symbols ("N", "classes") or numbers."""
+    """One tensor that every model of a task must return. shape: symbols ("N", "classes", any other for a size that is
+    free) or numbers."""
 
     key: str
     shape: tuple[str | int, ...]
-    kind: Literal["logits", "probabilities", "features", "pixels"]
+    kind: Literal["logits", "probabilities", "features", "pixels", "boxes", "classes", "distances"]
     dtype: str = "float32"
 
 
-class Task(ABC):
+Result = TypeVar("Result", bound=Prediction)
+
+
+class Task(ABC, Generic[Result]):
     """One thing to learn from images. Everything here is NumPy and Pillow."""
 
     name: ClassVar[str]
@@ -50,50 +54,96 @@ class Task(ABC):
     """Numbers that `decode` uses, with their neutral values; stored with the model, set by `calibrate`."""
     columns: ClassVar[tuple[str, ...]]
     """Keys of an entry of `as_json` that a table shows."""
+    fit: ClassVar[Fit] = "crop"
+    """How images are brought to the network's size: "letterbox" where every pixel counts."""
+    dense: ClassVar[bool] = False
+    """Whether a prediction is as large as an image, so that only a few are ever held at once."""
+
+    def of(self, skeleton: Skeleton | None) -> Task[Result]:
+        """The task for data with this skeleton: poses need it, the others don't."""
+        return self
 
     @abstractmethod
-    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
+    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Result]:
         """The network's outputs for N images -> N predictions in original-image pixels."""
 
-    def calibrate(
-        self,
-        outputs: Outputs,
-        frames: Sequence[Frame],
-        truths: Sequence[Prediction],
-    ) -> dict[str, float]:
-        """The best `settings`, measured on validation data (never on test data)."""
+    def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Result]]]) -> dict[str, float]:
+        """The best `settings`, measured on validation data (never on test data): outputs, frames and truths, a few
+        images at a time."""
         return dict(self.settings)
 
+    def measure(self, prediction: Result, truth: Result, classes: Sequence[str]) -> Any:
+        """All that `summarise` needs to know of one image: small where predictions are large."""
+        return prediction, truth
+
     @abstractmethod
+    def summarise(
+        self, measures: Sequence[Any], classes: Sequence[str], *, intervals: bool = True, seed: int = 0
+    ) -> Evaluation:
+        """All metrics of the task, from what `measure` returned for each image, with bootstrap intervals over images.
+
+        intervals: False skips the bootstrap (used once an epoch).
+        """
+
+    def chance(self, score: float, count: int) -> float:
+        """How far the main metric of `count` images may lie from `score` by luck (one standard error), where it is
+        known: of two looks that differ by less, training keeps the later one."""
+        return 0.0
+
     def evaluate(
         self,
-        predictions: Sequence[Prediction],
-        truths: Sequence[Prediction],
+        predictions: Iterable[Result],
+        truths: Iterable[Result],
         classes: Sequence[str],
         *,
         intervals: bool = True,
         seed: int = 0,
     ) -> Evaluation:
-        """All metrics of the task. `intervals=False` skips the bootstrap (used once an epoch)."""
+        """`measure` each image, then `summarise`."""
+        measures = [self.measure(p, t, classes) for p, t in zip(predictions, truths, strict=True)]
+        return self.summarise(measures, classes, intervals=intervals, seed=seed)
+
+    @abstractmethod
+    def same(self, first: Result, second: Result) -> bool:
+        """Whether a person would call the two the same answer (was the shipped model changed?)."""
 
     @abstractmethod
     def draw(
         self,
         image: Image.Image,
-        prediction: Prediction,
+        prediction: Result,
         classes: Sequence[str],
         *,
-        truth: Prediction | None = None,
+        truth: Result | None = None,
     ) -> Image.Image:
-        """The prediction drawn on (or under) a copy of the image, with what is true where it is known."""
+        """The prediction drawn on (or under) a copy of the image in its original size, with what is true where it is
+        known."""
+
+    def compare(
+        self, image: Image.Image, prediction: Result, truth: Result, classes: Sequence[str]
+    ) -> list[tuple[str, Image.Image]]:
+        """Pictures of one image for the gallery of mistakes, side by side: (message key of the heading, picture)."""
+        return [
+            ("gallery.truth", self.draw(image, truth, classes)),
+            ("gallery.prediction", self.draw(image, prediction, classes)),
+        ]
 
     @abstractmethod
-    def as_json(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+    def describe(self, prediction: Result, classes: Sequence[str]) -> str:
+        """The prediction in a few words, for a caption: "cat 98 %", "3 bolts, 1 nut"."""
+
+    @abstractmethod
+    def as_json(self, prediction: Result, classes: Sequence[str]) -> list[Json]:
         """The entries of `"predictions"` in one line of `predict`'s output."""
 
-    def as_rows(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+    def as_rows(self, prediction: Result, classes: Sequence[str]) -> list[Json]:
         """What a table holds of the prediction: rows of `columns`."""
         return self.as_json(prediction, classes)
+
+    def join(self, parts: Iterable[tuple[Window, Result]], height: int, width: int) -> Result:
+        """What was predicted in overlapping windows of one image, row by row, each in its own pixels -> one prediction
+        of the whole image. Raises UsageError where the task has no such thing."""
+        raise UsageError("tiles.not_for_task", task=self.name)
 
     @abstractmethod
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:
@@ -109,7 +159,21 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if not p.stem.startswith("_")))
 
 
-def get_task(name: str) -> Task:
+class Described(Protocol):
+    """A data set or a model card: what says which task it is for."""
+
+    @property
+    def task(self) -> str: ...
+    @property
+    def skeleton(self) -> Skeleton | None: ...
+
+
+def task_of(described: Described) -> Task[Any]:
+    """The task of a data set or a model, as it is for its skeleton. Raises UsageError."""
+    return get_task(described.task).of(described.skeleton)
+
+
+def get_task(name: str) -> Task[Any]:
     """The task called `name`. Raises UsageError naming the nearest one."""
     if name not in task_names():
         near = get_close_matches(name, task_names(), n=1)

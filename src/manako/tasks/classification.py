@@ -6,7 +6,8 @@ softmax(logits / temperature); the temperature comes from validation images (Guo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from manako.metrics.bootstrap import mean_interval
 from manako.metrics.calibration import best_temperature
 from manako.tasks import Json, Output, Outputs, Task
-from manako.types import Dataset, Evaluation, Frame, Labels, Prediction, Score
+from manako.types import Dataset, Evaluation, Frame, Labels, Score
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 SHOWN = 5  # answers in a line of JSON
 
 
-class Classification(Task):
+class Classification(Task[Labels]):
     name: ClassVar[str] = "classification"
     main_metric: ClassVar[str] = "accuracy"
     outputs: ClassVar[tuple[Output, ...]] = (Output("logits", ("N", "classes"), "logits"),)
     settings: ClassVar[Mapping[str, float]] = {"temperature": 1.0}
     columns: ClassVar[tuple[str, ...]] = ("class", "score")
 
-    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Prediction]:
+    def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Labels]:
         scaled = outputs["logits"].astype(np.float32) / settings.get("temperature", 1.0)
         weight = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         scores = weight / weight.sum(axis=1, keepdims=True)
@@ -41,14 +42,19 @@ class Classification(Task):
         ranked = np.take_along_axis(scores, order, axis=1)
         return [Labels(ids.astype(np.int64), score) for ids, score in zip(order, ranked, strict=True)]
 
-    def calibrate(self, outputs: Outputs, frames: Sequence[Frame], truths: Sequence[Prediction]) -> dict[str, float]:
-        truth = np.array([t.best for t in truths])
-        return {"temperature": best_temperature(outputs["logits"], truth) if len(truth) else 1.0}
+    def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Labels]]]) -> dict[str, float]:
+        logits, truth = [], []
+        for outputs, _, truths in batches:
+            logits.append(outputs["logits"])
+            truth += [t.best for t in truths]
+        return {"temperature": best_temperature(np.concatenate(logits), np.array(truth)) if truth else 1.0}
 
-    def evaluate(
+    def measure(self, prediction: Labels, truth: Labels, classes: Sequence[str]) -> tuple[Labels, int]:
+        return prediction, truth.best
+
+    def summarise(
         self,
-        predictions: Sequence[Prediction],
-        truths: Sequence[Prediction],
+        measures: Sequence[tuple[Labels, int]],
         classes: Sequence[str],
         *,
         intervals: bool = True,
@@ -56,8 +62,8 @@ class Classification(Task):
     ) -> Evaluation:
         from manako.metrics.classes import score_classes
 
-        truth = np.array([t.best for t in truths], np.int64)
-        probabilities = _matrix(predictions, len(classes))
+        truth = np.array([best for _, best in measures], np.int64)
+        probabilities = _matrix([prediction for prediction, _ in measures], len(classes))
         scores = score_classes(probabilities, truth)
         correct = probabilities.argmax(axis=1) == truth
         accuracy = scores.metrics["accuracy"]
@@ -77,13 +83,19 @@ class Classification(Task):
             tables=scores.tables,
         )
 
+    def chance(self, score: float, count: int) -> float:
+        return math.sqrt(score * (1 - score) / count)
+
+    def same(self, first: Labels, second: Labels) -> bool:
+        return first.best == second.best
+
     def draw(
         self,
         image: Image.Image,
-        prediction: Prediction,
+        prediction: Labels,
         classes: Sequence[str],
         *,
-        truth: Prediction | None = None,
+        truth: Labels | None = None,
     ) -> Image.Image:
         from manako.tasks._caption import with_caption
 
@@ -92,11 +104,14 @@ class Classification(Task):
             return with_caption(image, name, score)
         return with_caption(image, name, score, right=truth.best == prediction.best, truth=classes[truth.best])
 
-    def as_json(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+    def describe(self, prediction: Labels, classes: Sequence[str]) -> str:
+        return f"{classes[prediction.best]} {100 * float(prediction.score[0]):.0f} %"
+
+    def as_json(self, prediction: Labels, classes: Sequence[str]) -> list[Json]:
         best = zip(prediction.class_id[:SHOWN].tolist(), prediction.score[:SHOWN].tolist(), strict=True)
         return [{"class": classes[class_id], "score": round(score, 6)} for class_id, score in best]
 
-    def as_rows(self, prediction: Prediction, classes: Sequence[str]) -> list[Json]:
+    def as_rows(self, prediction: Labels, classes: Sequence[str]) -> list[Json]:
         return self.as_json(prediction, classes)[:1]
 
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:
@@ -112,7 +127,7 @@ class Classification(Task):
         return read_dataset(folder, task=self.name)
 
 
-def _matrix(predictions: Sequence[Prediction], classes: int) -> NDArray[np.float32]:
+def _matrix(predictions: Sequence[Labels], classes: int) -> NDArray[np.float32]:
     """Predictions as probabilities (N, classes)."""
     matrix = np.zeros((len(predictions), classes), np.float32)
     for row, prediction in zip(matrix, predictions, strict=True):

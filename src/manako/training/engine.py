@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,8 +45,14 @@ class TorchEngine:
         return self._card
 
     @torch.inference_mode()
-    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         pixels = torch.from_numpy(np.require(images, requirements=["C", "W"])).to(self._device)
         with torch.autocast(self._device.type, self._type) if self._type else nullcontext():
             outputs = self._network(pixels)
-        return {key: value.float().cpu().numpy() for key, value in zip(self._keys, outputs, strict=True)}
+        return {key: as_array(value) for key, value in zip(self._keys, outputs, strict=True)}
+
+
+def as_array(value: Tensor) -> NDArray[Any]:
+    """Half precision becomes float32, which NumPy has; whole numbers stay what they are."""
+    array: NDArray[Any] = (value.float() if value.is_floating_point() else value).cpu().numpy()
+    return array

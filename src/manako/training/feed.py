@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -20,10 +20,10 @@ from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
 from manako.training.distributed import Processes
 from manako.training.sampler import batches, counted_seed, epoch_order, generator, neighbours, shard
-from manako.types import Prediction
+from manako.types import Deferred, Frame, Prediction
 
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly
-Collate = Callable[[Sequence[Any]], Targets]
+Collate = Callable[[Sequence[Any], Sequence[Frame]], Targets]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,21 +34,19 @@ class TrainingData:
     train: ImageCache
     validation: ImageCache
 
-    @property
-    def train_truths(self) -> list[Prediction]:
-        return truths_of(self.train)
 
-    @property
-    def validation_truths(self) -> list[Prediction]:
-        return truths_of(self.validation)
-
-
-def truths_of(cache: ImageCache) -> list[Prediction]:
-    """The known result of each image. Raises ValueError for a sample without one."""
+def targets_of(cache: ImageCache) -> list[Prediction | Deferred]:
+    """What is known of each image, or where it lies. Raises ValueError for a sample without."""
     targets = [sample.target for sample in cache.samples]
     if any(target is None for target in targets):
         raise ValueError("every sample needs a target here")
     return [target for target in targets if target is not None]
+
+
+def truths_of(cache: ImageCache, index: Iterable[int]) -> list[Prediction]:
+    """The known results of the images at `index`, read now where they lie in files. Raises LabelError."""
+    truths = [cache.samples[i].truth for i in index]
+    return [truth for truth in truths if truth is not None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,15 +120,24 @@ COMPACT_NUMBERS = 2**24  # targets of a whole split up to this size are made onc
 CHUNK_PIXELS = 256 * 96 * 96  # of one part of a full batch, so that any number of images fits the memory
 
 
-def plain_collate(task: str, *, classes: int) -> Collate:
-    """The truth as it is, for scoring."""
-    return partial(import_module(f"manako.training.targets.{task}").collate, classes=classes)
+def learning_half(task: str) -> Any:
+    """The module of `targets/` for a task."""
+    return import_module(f"manako.training.targets.{task}")
 
 
-def _lookup(truths: Sequence[Prediction], collate: Collate, *, whole: bool) -> Callable[[NDArray[np.int64]], Targets]:
+def plain_collate(task: str, *, classes: int, size: tuple[int, int]) -> Collate:
+    """The truth as it is, for scoring. size: (height, width) of the images."""
+    return partial(learning_half(task).collate, classes=classes, size=size)
+
+
+def _lookup(cache: ImageCache, collate: Collate, *, whole: bool) -> Callable[[NDArray[np.int64]], Targets]:
+    def some(index: Iterable[int]) -> Targets:
+        places = list(index)
+        return collate(truths_of(cache, places), [cache.frames[i] for i in places])
+
     if not whole:
-        return lambda index: collate([truths[i] for i in index])
-    everything = collate(truths)
+        return lambda index: some(index.tolist())
+    everything = some(range(len(cache)))
     return lambda index: everything.take(torch.from_numpy(index))
 
 
@@ -149,23 +156,27 @@ def make_feed(
 
     Raises ConfigError where a setting is still open, or a batch is too small for the processes.
     """
-    truths, processes = data.train_truths, processes or Processes()
-    targets = import_module(f"manako.training.targets.{task}")
-    ids = targets.classes_of(truths) if "balanced" in (config.sampling, config.class_weights) else None
-    weights = targets.balanced_weights(ids, classes=classes) if config.class_weights == "balanced" else None
+    processes, count = processes or Processes(), len(data.train)
+    learning = learning_half(task)
+    ids = learning.classes_of(targets_of(data.train)) if "balanced" in (config.sampling, config.class_weights) else None
+    weights = balanced_weights(ids, classes=classes) if config.class_weights == "balanced" and ids is not None else None
     collate = partial(
-        targets.collate, classes=classes, label_smoothing=config.label_smoothing or 0.0, class_weights=weights
+        learning.collate,
+        classes=classes,
+        size=data.train.images.shape[1:3],
+        label_smoothing=config.label_smoothing or 0.0,
+        class_weights=weights,
     )
     if config.batch == "auto" or (config.augment == "auto" and how is None):
         raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")
     chunk = max(2, CHUNK_PIXELS // (size[0] * size[1]) // 2 * 2)
-    batch = len(truths) if config.batch == "all" else int(config.batch)
-    smallest = min(len(index) for index in batches(np.arange(len(truths)), batch))
+    batch = count if config.batch == "all" else int(config.batch)
+    smallest = min(len(index) for index in batches(np.arange(count), batch))
     if smallest < 2 * processes.count and processes.count > 1:
         raise ConfigError("training.batch_too_small", batch=batch, processes=processes.count, least=4 * processes.count)
     return Feed(
         cache=data.train,
-        truth=_lookup(truths, collate, whole=targets.COMPACT and len(truths) * classes <= COMPACT_NUMBERS),
+        truth=_lookup(data.train, collate, whole=learning.COMPACT and count * classes <= COMPACT_NUMBERS),
         how=how or augmentation(config.augment, side=max(size)),
         size=size,
         seed=config.seed,
@@ -176,3 +187,10 @@ def make_feed(
         device=device,
         processes=processes,
     )
+
+
+def balanced_weights(ids: NDArray[np.int64], *, classes: int) -> Tensor:
+    """(K,) weights by which every class counts alike: N / (K * images of the class), their mean over images is 1."""
+    counts = np.bincount(ids, minlength=classes)
+    present = (counts > 0).sum()
+    return torch.from_numpy(len(ids) / (present * np.maximum(counts, 1))).float()

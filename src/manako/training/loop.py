@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class FitResult:
 def fit(
     model: Model,
     *,
-    task: Task,
+    task: Task[Any],
     data: TrainingData,
     config: RunConfig,
     run: RunFolder,
@@ -100,7 +100,7 @@ class _Loop:
     def __init__(
         self,
         model: Model,
-        task: Task,
+        task: Task[Any],
         data: TrainingData,
         config: RunConfig,
         run: RunFolder,
@@ -150,9 +150,10 @@ class _Loop:
             model=self.model,
             task=self.task,
             cache=self.data.validation,
-            truths=self.data.validation_truths,
             classes=self.card.classes,
-            collate=plain_collate(self.task.name, classes=len(self.card.classes)),
+            collate=plain_collate(
+                self.task.name, classes=len(self.card.classes), size=self.data.validation.images.shape[1:3]
+            ),
             settings=self.card.settings or self.task.settings,
             hardware=self.hardware,
         )
@@ -294,37 +295,40 @@ class _Loop:
             "lr": state.lr,
             "training_loss": total / max(1, state.loss_steps),
             "validation_loss": loss,
-            "validation_score": score,
         }
+        if not math.isnan(score):
+            line["validation_score"] = score
         state.loss_sum, state.loss_steps = 0.0, 0
-        better = self._better(score)
+        better = self._better(score, loss)
         if better:
-            state.best = Best(score, loss, state.step / self.steps, state.step)
+            state.best = Best(None if math.isnan(score) else score, loss, state.step / self.steps, state.step)
             self.keeper.take_best({**seen.metrics, "loss": loss})
         self.keeper.add_line(line)
         self.teller.look(line, better=better)
         self.looks.looked(began=began, ended=self.budget.elapsed)
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
-    def _better(self, score: float) -> bool:
+    def _better(self, score: float, loss: float) -> bool:
         """The latest look wins among those that differ from the highest by less than chance (one standard error).
+
+        Where the validation images can't tell the score (anomalies: all are normal), the lowest loss wins.
 
         On 50 validation images one lucky answer is 2 points: the highest alone would keep the weights of a lucky look
         over later ones, whose rate has come down and whose average is longer.
         """
-        highest = self._highest_score(score)
-        images = len(self.data.validation)
-        chance = math.sqrt(highest * (1 - highest) / images) if 0 <= highest <= 1 else 0.0
-        return abs(highest - score) <= chance
-
-    def _highest_score(self, *more: float) -> float:
-        scores = [line["validation_score"] for line in self.keeper.history] + list(more)
-        return max(scores) if self.task.higher_is_better else min(scores)
+        if math.isnan(score):
+            return all(loss <= line["validation_loss"] for line in self.keeper.history)
+        scores = [score] + [line["validation_score"] for line in self.keeper.history]
+        highest = max(scores) if self.task.higher_is_better else min(scores)
+        return abs(highest - score) <= self.task.chance(highest, len(self.data.validation))
 
     def _stalled(self) -> bool:
         """Whether the score has not been higher for `patience` epochs."""
         if not self.config.patience or not self.keeper.history:
             return False
-        highest = self._highest_score()
-        since = next(line["epoch"] for line in self.keeper.history if line["validation_score"] == highest)
+        lines = self.keeper.history
+        scored = "validation_score" in lines[-1]
+        values = [line["validation_score" if scored else "validation_loss"] for line in lines]
+        best = max(values) if scored and self.task.higher_is_better else min(values)
+        since = lines[values.index(best)]["epoch"]
         return self.state.step / self.steps - since >= self.config.patience

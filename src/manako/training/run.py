@@ -38,7 +38,7 @@ def load_run(path: str | Path, *, device: str = "auto") -> LoadedRun:
         task=card.task,
         classes=len(card.classes),
         channels=card.preprocess.channels,
-        imgsz=card.preprocess.height,
+        imgsz=max(card.preprocess.height, card.preprocess.width),
         options=card.options,
     )
     load_into(model, checkpoint.tensors, file=file)

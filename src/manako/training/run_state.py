@@ -19,7 +19,7 @@ MAY_CHANGE = ("data", "patience", "workers")  # where the data lie may change, w
 class Best:
     """The best look so far."""
 
-    score: float
+    score: float | None  # None where the validation images can't tell it
     loss: float
     epoch: float
     step: int
@@ -66,7 +66,7 @@ _TABLES = ("config", "hardware", "scaler")
 
 def _checked(name: str, record: Mapping[str, Any], file: Path) -> Any:
     value = record.get(name)
-    if name == "best":
+    if name == "best" or (name == "score" and value is None):
         good = value is None or isinstance(value, dict)
     elif name in _TABLES:
         good = isinstance(value, dict)

@@ -23,8 +23,9 @@ class Teller:
 
     def look(self, line: Mapping[str, float], *, better: bool) -> None:
         """A look, as it goes into the history. better: than all before."""
-        score = line["validation_score"]
-        self._seen = f"{self.metric} {score:.4f}"
+        score = line.get("validation_score")
+        self._seen = "" if score is None else f"{self.metric} {score:.4f}"
         if line["progress"] - self._told >= 1 / LINES or line["progress"] >= 1:
             self._told = line["progress"]
-            say("training.line", **line, metric=self.metric, score=score, mark=" *" if better else "")
+            code = "training.line_unscored" if score is None else "training.line"
+            say(code, **line, metric=self.metric, score=score, mark=" *" if better else "")

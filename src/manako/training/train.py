@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,19 @@ from manako.paths import atomic_write
 from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
 from manako.runtime.card import ModelCard
 from manako.splits import read_split_csv, split_dataset, write_split_csv
-from manako.tasks import get_task
+from manako.tasks import get_task, task_of
 from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
 from manako.training.cache import ImageCache, cache_images
 from manako.training.distributed import Processes, join_processes
-from manako.training.feed import TrainingData, make_feed, truths_of
+from manako.training.feed import TrainingData, learning_half, make_feed, targets_of
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
 from manako.training.head_start import start_head
 from manako.training.learning_rate_finder import find_learning_rate
 from manako.training.lock import run_lock
 from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
-from manako.training.plan import Reason, make_plan
+from manako.training.plan import Reason, make_plan, network_size
 from manako.types import Dataset, Problem
 
 MAY_GIVE = ("data", "epochs", "minutes", "patience", "workers")  # when a run is resumed
@@ -109,7 +108,7 @@ def _learn(
     spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
         model,
-        task=get_task(dataset.task),
+        task=task_of(dataset),
         data=data,
         config=config,
         run=folder,
@@ -154,7 +153,7 @@ def _prepare(model: Model, config: RunConfig, data: TrainingData, *, mirror: boo
 
 def class_ids(cache: ImageCache, task: str | None) -> NDArray[np.int64] | None:
     """(N,): the class of each image; None for tasks whose images have no single class."""
-    ids: NDArray[np.int64] | None = import_module(f"manako.training.targets.{task}").classes_of(truths_of(cache))
+    ids: NDArray[np.int64] | None = learning_half(str(task)).classes_of(targets_of(cache))
     return ids
 
 
@@ -199,27 +198,30 @@ def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
         mean=tuple(model.mean),
         std=tuple(model.std),
         options=options,
-        settings=get_task(dataset.task).settings,
+        settings=task_of(dataset).settings,
         data=fingerprint(dataset),
         manako=__version__,
         notice=model.notice,
+        skeleton=dataset.skeleton,
     )
     return card, model
 
 
 def preprocess(config: RunConfig) -> Preprocess:
     """How validation and all later images are brought to the network's size."""
-    assert config.imgsz and config.channels
-    return Preprocess(height=config.imgsz, width=config.imgsz, fit="crop", channels=config.channels)
+    assert config.imgsz and config.channels and config.aspect and config.task
+    height, width = network_size(config.imgsz, config.aspect)
+    return Preprocess(height=height, width=width, fit=get_task(config.task).fit, channels=config.channels)
 
 
 def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
     validation = preprocess(config)
-    side = validation.height
-    if augmentation(config.augment, side=side).resamples:
-        side = round(side * 1.15)
-    training = Preprocess(height=side, width=side, fit="stretch", channels=validation.channels)
+    height, width = validation.height, validation.width
+    if augmentation(config.augment, side=max(height, width)).resamples:
+        height, width = round(height * 1.15), round(width * 1.15)
+    fit = "stretch" if validation.fit == "crop" else validation.fit
+    training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)
     chosen: Mapping[str, Any] = {"max_pixels": config.max_pixels, "workers": config.workers}
     return TrainingData(
         train=cache_images(dataset.of("train"), preprocess=training, **chosen),

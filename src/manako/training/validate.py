@@ -5,25 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
 from manako.blocks.model import Model
 from manako.tasks import Task
 from manako.training.cache import ImageCache
-from manako.training.feed import Collate
+from manako.training.engine import as_array
+from manako.training.feed import Collate, truths_of
 from manako.training.hardware import Hardware
 from manako.training.step import as_float
-from manako.types import Prediction
+
+PIXELS = 256 * 96 * 96  # looked at in one go
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look showed. score: the task's main metric."""
+    """What one look showed. score: the task's main metric; NaN where these images can't tell it."""
 
     loss: float
     score: float
@@ -35,9 +36,8 @@ class Judge:
     """Scores a model on one split. settings: the numbers that decoding uses."""
 
     model: Model
-    task: Task
+    task: Task[Any]
     cache: ImageCache
-    truths: Sequence[Prediction]
     classes: Sequence[str]
     collate: Collate
     settings: Mapping[str, float]
@@ -49,17 +49,21 @@ class Judge:
         All is NaN where the loss is not finite.
         """
         total, mass = 0.0, 0.0
-        predictions: list[Prediction] = []
+        measures: list[Any] = []
+        keys = [output.key for output in self.task.outputs]
         device = torch.device(self.hardware.device)
         for part, outputs in model_outputs(self.model, self.cache, hardware=self.hardware, weights=weights):
-            targets = self.collate(self.truths[part]).to(device)
+            truths = truths_of(self.cache, range(part.start, part.stop))
+            frames = self.cache.frames[part]
+            targets = self.collate(truths, frames).to(device)
             total += float(self.model.loss(outputs, targets)) * targets.mass
             mass += targets.mass
             if not math.isfinite(total):
                 return Look(math.nan, math.nan, {})
-            arrays: dict[str, NDArray[np.float32]] = {key: value.cpu().numpy() for key, value in outputs.items()}
-            predictions += self.task.decode(arrays, self.cache.frames[part], self.settings)
-        evaluation = self.task.evaluate(predictions, self.truths, self.classes, intervals=False)
+            arrays = {key: as_array(outputs[key]) for key in keys}
+            predictions = self.task.decode(arrays, frames, self.settings)
+            measures += [self.task.measure(p, t, self.classes) for p, t in zip(predictions, truths, strict=True)]
+        evaluation = self.task.summarise(measures, self.classes, intervals=False)
         return Look(total / mass, evaluation.main.value, evaluation.metrics)
 
 
@@ -70,10 +74,12 @@ def model_outputs(
     *,
     hardware: Hardware,
     weights: Mapping[str, Tensor] | None = None,
-    batch: int = 256,
+    batch: int | None = None,
 ) -> Iterator[tuple[slice, dict[str, Tensor]]]:
     """The outputs for all images in evaluation mode, a slice at a time: float32 tensors on the device."""
     modes = {module: module.training for module in model.modules()}
+    height, width = cache.images.shape[1:3]
+    batch = batch or min(256, max(8, PIXELS // (height * width)))
     model.eval()
     try:
         for start in range(0, len(cache), batch):

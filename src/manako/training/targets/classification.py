@@ -1,18 +1,79 @@
-"""Classes of whole images as probabilities: smoothing and mixing make them soft."""
+"""Classes of whole images as probabilities: smoothing and mixing make them soft. And the recipes to learn them by.
+
+`docs/results.md` says what each choice was measured to bring.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from manako.types import Labels
+from manako.config import RunConfig
+from manako.models import find_model
+from manako.training.hardware import choose_device
+from manako.types import Dataset, Frame, Labels
 
+if TYPE_CHECKING:
+    from manako.training.plan import DataFacts
+
+# From scratch, for the network that is made for it: small images, of which it sees many in little time.
+SMALL_RESNET: Mapping[str, Any] = {
+    "optimiser": "muon",
+    "lr": 0.04,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "schedule": "linear",
+    "warmup": 0.05,
+    "label_smoothing": 0.1,
+    "mixup": 0.0,
+    "augment": "light",
+    "ema": 0.1,
+    "freeze": 0.0,
+    "frozen_stages": 0,
+    "fixed_norms": False,
+    "layer_decay": 1.0,
+    "clip": 0.0,
+    "batch": "128",
+}
+# From scratch, for any other network: slower, but at home with layers that no normalisation follows.
+FROM_SCRATCH: Mapping[str, Any] = {
+    **SMALL_RESNET,
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "weight_decay": 0.02,
+    "schedule": "one_cycle",
+    "warmup": 0.1,
+    "clip": 1.0,
+    "batch": "64",
+}
+# Fine-tuning: photographs, where a backbone that has seen a million of them knows most already.
+FINE_TUNE: Mapping[str, Any] = {
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 0.02,
+    "schedule": "one_cycle",
+    "warmup": 0.2,
+    "label_smoothing": 0.1,
+    "mixup": 0.1,
+    "augment": "medium",
+    "ema": 0.2,
+    "freeze": 0.0,
+    "frozen_stages": 4,
+    "fixed_norms": True,
+    "layer_decay": 0.9,
+    "clip": 1.0,
+    "batch": "32",
+}
+UNTAUGHT = ("mlp", "cnn", "small_resnet")  # networks that have no pretrained weights anywhere
+SMALL_SIDE = 64  # pixels; a shorter side up to this is no photograph
+MANY = 5_000  # training images
 COMPACT = True  # a target is K numbers: those of a whole split may be made at once
 
 
@@ -52,8 +113,10 @@ class ClassTargets:
 
 def collate(
     truths: Sequence[Labels],
+    frames: Sequence[Frame],
     *,
     classes: int,
+    size: tuple[int, int],
     label_smoothing: float = 0.0,
     class_weights: Tensor | None = None,
 ) -> ClassTargets:
@@ -68,13 +131,27 @@ def collate(
     return ClassTargets(probabilities, weights)
 
 
-def classes_of(truths: Sequence[Labels]) -> NDArray[np.int64]:
+def classes_of(targets: Sequence[Labels]) -> NDArray[np.int64]:
     """The class of each image, (N,), for class-balanced sampling and weights."""
-    return np.fromiter((truth.best for truth in truths), np.int64, len(truths))
+    return np.fromiter((target.best for target in targets), np.int64, len(targets))
 
 
-def balanced_weights(ids: NDArray[np.int64], *, classes: int) -> Tensor:
-    """(K,) weights by which every class counts alike: N / (K * images of the class), their mean over images is 1."""
-    counts = np.bincount(ids, minlength=classes)
-    present = (counts > 0).sum()
-    return torch.from_numpy(len(ids) / (present * np.maximum(counts, 1))).float()
+def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
+    """Every open setting, from the size and the number of the images."""
+    small = facts.side <= SMALL_SIDE
+    model = config.model or ("small_resnet" if small else "efficientnet_lite0")
+    scratch = config.weights == "none" or find_model(model, "classification").family in UNTAUGHT
+    chosen = FINE_TUNE if not scratch else SMALL_RESNET if model == "small_resnet" else FROM_SCRATCH
+    return {
+        **chosen,
+        "model": model,
+        "imgsz": max(8, (facts.side + 3) // 4 * 4) if small else _photograph_size(config, facts),
+        "channels": 1 if facts.grey and scratch else 3,
+        "why": "plan.small" if small else "plan.photographs",
+    }
+
+
+def _photograph_size(config: RunConfig, facts: DataFacts) -> int:
+    """Detail is worth more than epochs where there are few images; a CPU that has many must be quicker."""
+    wanted = 256 if facts.count <= MANY or choose_device(config.device) != "cpu" else 192
+    return max(96, min(wanted, facts.side // 32 * 32))
