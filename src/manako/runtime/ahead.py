@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ from manako.types import Frame, Sample
 
 Source = str | Path | bytes | Sample | Image.Image
 """What can be predicted: a file, its bytes, a sample of a data set, or an upright image in memory."""
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +45,23 @@ def open_ahead(
     max_pixels: int = MAX_PIXELS,
 ) -> Iterator[Opened]:
     """Each source, opened, in order; at most `ahead` wait. A source that can't be opened carries its error."""
-    count = workers or min(8, cores())
-    waiting: deque[Future[Opened]] = deque()
-    items = iter(sources)
-    pool = ThreadPoolExecutor(count, thread_name_prefix="manako-open")
+    return work_ahead(
+        partial(_open, preprocess=preprocess, max_pixels=max_pixels), sources, ahead=ahead, workers=workers
+    )
+
+
+def work_ahead(
+    work: Callable[[Item], Done], items: Iterable[Item], *, ahead: int, workers: int | None = None
+) -> Iterator[Done]:
+    """`work` done on each item by threads, in order; at most `ahead` wait. An error of `work` comes at its place."""
+    waiting: deque[Future[Done]] = deque()
+    rest = iter(items)
+    pool = ThreadPoolExecutor(workers or min(8, cores()), thread_name_prefix="manako-open")
     try:
-        waiting.extend(pool.submit(_open, s, preprocess, max_pixels) for s in islice(items, max(ahead, 1)))
+        waiting.extend(pool.submit(work, item) for item in islice(rest, max(ahead, 1)))
         while waiting:
             done = waiting.popleft().result()
-            waiting.extend(pool.submit(_open, s, preprocess, max_pixels) for s in islice(items, 1))
+            waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
             yield done
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
