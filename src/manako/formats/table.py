@@ -7,24 +7,21 @@ table as a whole is refused only where no row can be trusted.
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from manako.errors import DataError, LabelError
+from manako.formats._text import column_name, csv_rows, field_of, find_columns, read_text
 from manako.formats.folders import SPLIT_NAMES
 from manako.paths import IMAGE_SUFFIXES, inside, printable
 from manako.types import Dataset, Labels, Problem, Sample, Split
 
 TASKS = ("classification",)
 _NAMES = ("labels.csv", "labels.tsv", "annotations.csv", "annotations.tsv", "train.csv")
-_SYNONYMS = {
+SYNONYMS = {
     "path": (
         "path",
         "file",
@@ -42,7 +39,6 @@ _SYNONYMS = {
     "split": ("split", "set", "subset", "partition", "分割"),
     "group": ("group", "group_id", "グループ"),
 }
-_LARGEST = 512 * 1024 * 1024
 _SHOWN = 20
 
 
@@ -65,7 +61,7 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
     if file is None:
         raise DataError("data.missing", data=path)
     problems: list[Problem] = []
-    text = _decode(file, problems)
+    text = read_text(file, problems)
     rows = list(_rows(file, text, group_by))
     if not rows:
         raise LabelError("table.no_rows", file=file)
@@ -82,68 +78,14 @@ def _table_of(path: Path) -> Path | None:
     return path if path.suffix.lower() in (".csv", ".tsv") and path.is_file() else None
 
 
-def _decode(file: Path, problems: list[Problem]) -> str:
-    """UTF-8, UTF-16 with its mark, or the encodings that Japanese and Western Excel write."""
-    try:
-        if file.stat().st_size > _LARGEST:
-            raise LabelError("table.too_large", file=file, megabytes=_LARGEST // 2**20)
-        content = file.read_bytes()
-    except OSError as error:
-        raise DataError("image.unreadable", file=file, reason=error.strerror) from error
-    for encoding in _encodings(content):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if encoding in ("cp932", "cp1252"):
-            problems.append(Problem("table.encoding", {"file": file, "encoding": encoding}, "note"))
-        if "\0" in text:
-            raise LabelError("table.nul", file=file, line=1 + text.count("\n", 0, text.index("\0")))
-        return text
-    raise LabelError("table.undecodable", file=file)
-
-
-def _encodings(content: bytes) -> tuple[str, ...]:
-    """What to try, most likely first."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return ("utf-16",)
-    # Shift-JIS begins most characters with a byte from 0x81 to 0x9F; Western text has few such signs.
-    high = sum(byte >= 0x80 for byte in content[: 2**20])
-    leading = sum(0x81 <= byte <= 0x9F for byte in content[: 2**20])
-    return ("utf-8-sig", "cp932", "cp1252") if 4 * leading >= high else ("utf-8-sig", "cp1252", "cp932")
-
-
 def _rows(file: Path, text: str, group_by: str | None) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(file, text), strict=True)
     columns: dict[str, int] | None = None
-    while True:
-        line = reader.line_num + 1  # where the row begins: a quoted field may hold line breaks
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise LabelError("table.malformed", file=file, line=line, reason=error) from error
-        if not any(field.strip() for field in fields):
-            continue
+    for line, fields in csv_rows(file, text):
         if columns is None:
             columns = _columns(file, line, fields, group_by)
             if not _is_image_name(fields[0]):
                 continue
-        yield _Row(line, *(_field(fields, columns.get(name)) for name in ("path", "label", "split", "group")))
-
-
-def _delimiter(file: Path, text: str) -> str:
-    if file.suffix.lower() == ".tsv":
-        return "\t"
-    header = text.lstrip("\r\n").splitlines()[0] if text.strip() else ""
-    return max(",;\t", key=header.count)
-
-
-def _field(fields: list[str], index: int | None) -> str:
-    if index is None or index >= len(fields):
-        return ""
-    return unicodedata.normalize("NFC", fields[index].strip())
+        yield _Row(line, *(field_of(fields, columns.get(name)) for name in ("path", "label", "split", "group")))
 
 
 def _is_image_name(name: str) -> bool:
@@ -156,29 +98,15 @@ def _columns(file: Path, line: int, header: list[str], group_by: str | None) -> 
         if group_by is not None:
             raise LabelError("table.missing_column", file=file, line=line, field=group_by, found="-")
         return {name: index for index, name in enumerate(("path", "label", "split", "group")) if index < len(header)}
-    names = [unicodedata.normalize("NFKC", name).strip().lower().replace(" ", "_") for name in header]
-    wanted = dict(_SYNONYMS)
+    wanted = dict(SYNONYMS)
     if group_by is not None:
-        wanted["group"] = (unicodedata.normalize("NFKC", group_by).strip().lower().replace(" ", "_"),)
-    columns: dict[str, int] = {}
-    for column, synonyms in wanted.items():
-        places = [index for index, name in enumerate(names) if name in synonyms]
-        exact = [index for index in places if names[index] == column]
-        if len(exact) == 1:
-            places = exact
-        if len(places) > 1:
-            raise LabelError("table.two_columns", file=file, line=line, field=column, found=_named(header, places))
-        if places:
-            columns[column] = places[0]
+        wanted["group"] = (column_name(group_by),)
+    columns = find_columns(file, line, header, wanted)
     for column in ("path", "label", *(("group",) if group_by is not None else ())):
         if column not in columns:
             missing = group_by if column == "group" else column
             raise LabelError("table.missing_column", file=file, line=line, field=missing, found=", ".join(header)[:200])
     return columns
-
-
-def _named(header: list[str], places: list[int]) -> str:
-    return ", ".join(header[index] for index in places)
 
 
 def _samples(file: Path, rows: list[_Row], problems: list[Problem]) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
