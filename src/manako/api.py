@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from manako.config import RunConfig
 from manako.console import counter, quiet
-from manako.errors import DataError, MissingExtraError
+from manako.errors import DataError, MissingExtraError, UsageError
 from manako.images import MAX_PIXELS
 from manako.models import ModelEntry, model_entries
 from manako.results import Run as Run
@@ -22,6 +22,8 @@ from manako.runtime.evaluate import Evaluated
 from manako.runtime.predictor import Predictor
 from manako.tasks import get_task
 from manako.threads import wait_briefly
+
+DEMO_SCENES = 240  # generated for `manako demo --task`
 
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
@@ -210,11 +212,18 @@ def cluster(
 
 
 def demo_data(folder: str | Path, *, task: str = "classification") -> Path:
-    """The real images that come with Manako for a task, written as people have them."""
-    get_task(task)
-    from manako.samples.digits import write_digits
+    """Images that come with Manako for a task, written as people have them: real handwritten digits for
+    classification, generated scenes with exact truth for the others."""
+    rules, target = get_task(task), Path(folder)
+    if task == "classification":
+        from manako.samples.digits import write_digits
 
-    return write_digits(Path(folder))
+        return write_digits(target)
+    if target.exists() and any(target.iterdir()):
+        raise UsageError("demo.folder_used", folder=target)
+    target.mkdir(parents=True, exist_ok=True)
+    rules.synthetic(target, seed=0, count=DEMO_SCENES)
+    return target
 
 
 def _dataset_for(model: str | Path, data: str | Path | None, predictor: Predictor, split: str) -> Dataset:
