@@ -86,6 +86,18 @@ def decode(
     return image, size or (image.height, image.width)
 
 
+def open_stored(source: Source, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """A label image with its numbers as they are stored: indices of a palette, 16 bits, and not turned upright.
+
+    Raises ImageError as `open_image` does.
+    """
+    name = _name(source)
+    with _open_file(source) as file:
+        raw = _begin(file, name, 0, max_pixels)
+        _guard(name, raw.load)
+        return raw.copy()
+
+
 def image_size(source: Source, frame: int = 0) -> tuple[int, int]:
     """(height, width) of the upright image, from the file's header alone. Raises ImageError as `open_image` does."""
     facts = image_facts(source, frame)
