@@ -57,16 +57,19 @@ def _draw(
     ink: tuple[int, int, int],
 ) -> None:
     x, y = centre.tolist()
-
-    def corners(angles: list[float], radii: list[float]) -> list[tuple[float, float]]:
-        return [(x + r * math.cos(a + turn), y + r * math.sin(a + turn)) for a, r in zip(angles, radii, strict=True)]
-
     if shape == "circle":
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), ink)
-    elif shape == "cross":
+    else:
+        draw.polygon(corners(shape, x, y, radius, turn), ink)
+
+
+def corners(shape: str, x: float, y: float, radius: float, turn: float) -> list[tuple[float, float]]:
+    """The corners of one of SHAPES around (x, y), within `radius`; a circle has 64 of them."""
+    if shape == "cross":
         arm, inner = math.atan2(1, 3), radius * math.sqrt(2) / math.sqrt(10)
         angles = [quarter * math.pi / 2 + side for quarter in range(4) for side in (-arm, arm, math.pi / 4)]
-        draw.polygon(corners(angles, [radius, radius, inner] * 4), ink)
+        radii = [radius, radius, inner] * 4
     else:
-        sides = {"square": 4, "triangle": 3}[shape]
-        draw.polygon(corners([2 * math.pi * k / sides for k in range(sides)], [radius] * sides), ink)
+        sides = {"square": 4, "triangle": 3, "circle": 64}[shape]
+        angles, radii = [2 * math.pi * k / sides for k in range(sides)], [radius] * sides
+    return [(x + r * math.cos(a + turn), y + r * math.sin(a + turn)) for a, r in zip(angles, radii, strict=True)]
