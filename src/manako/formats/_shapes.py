@@ -1,0 +1,74 @@
+"""Numbers of label files as polygons and run lengths; ValueError says what is wrong with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manako.regions import decompress, mask_of_runs
+from manako.types import Outline
+
+_CIRCLE = 64
+
+
+def polygon(numbers: object) -> NDArray[np.float32]:
+    """x, y, x, y... or pairs. Raises ValueError: fewer than three points, an odd number, no numbers."""
+    try:
+        points = np.array(numbers, np.float64).reshape(-1)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError("not numbers") from None
+    if len(points) % 2:
+        raise ValueError(f"{len(points)} numbers are no pairs")
+    if len(points) < 6:
+        raise ValueError(f"{len(points) // 2} points")
+    if not (np.abs(points) < 1e9).all():
+        raise ValueError("not numbers")
+    return points.reshape(-1, 2).astype(np.float32)
+
+
+def turned(left: float, top: float, width: float, height: float, degrees: float, about: tuple[float, float]) -> Outline:
+    """A rectangle turned clockwise about a point, as four corners."""
+    angle = math.radians(degrees)
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    corners += (left - about[0], top - about[1])
+    turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
+    return Outline(((corners @ turn + about).astype(np.float32),))
+
+
+def ellipse(x: float, y: float, across: float, down: float) -> Outline:
+    """By its centre and its two radii, as a polygon of 64 points."""
+    angles = np.arange(_CIRCLE) * (2 * math.pi / _CIRCLE)
+    points = np.stack([x + across * np.cos(angles), y + down * np.sin(angles)], 1)
+    return Outline((polygon(points),))
+
+
+def run_lengths(counts: object, size: object) -> Outline:
+    """COCO's, compressed or not. size: height, width. Raises ValueError."""
+    if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(s, int) and 0 < s < 2**20 for s in size):
+        raise ValueError("run lengths without a size")
+    height, width = size
+    if isinstance(counts, str):
+        runs = decompress(counts)
+    else:
+        try:
+            runs = np.array(counts, np.float64).astype(np.int64).reshape(-1)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("run lengths that are no numbers") from None
+    if (runs < 0).any() or int(runs.sum()) != height * width:
+        raise ValueError(f"run lengths of {int(runs.sum())} pixels, size {width} x {height}")
+    return Outline(runs=runs, size=(height, width))
+
+
+def placed(runs: NDArray[np.int64], left: int, top: int, width: int, height: int, size: tuple[int, int]) -> Outline:
+    """Runs of 0 and 1 by turns, row by row, over a part of an image of `size`. Raises ValueError."""
+    from manako.regions import outline_of
+
+    part = mask_of_runs(runs, width, height).T  # row by row is column by column of the transposed
+    whole = np.zeros(size, bool)
+    if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
+        raise ValueError("a mask beyond the image")
+    whole[top : top + height, left : left + width] = part
+    return outline_of(whole)
