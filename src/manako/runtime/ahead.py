@@ -20,8 +20,29 @@ from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS, Preprocess
 from manako.types import Frame, Sample
 
-Source = str | Path | bytes | Sample | Image.Image
-"""What can be predicted: a file, its bytes, a sample of a data set, or an upright image in memory."""
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One picture of a video. video: its path, or "camera:0". number: from 0. seconds: since the video's beginning.
+    rate: pictures a second, as the video says."""
+
+    video: str
+    number: int
+    seconds: float
+    rate: float
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What should have been a source and is none (a video without pictures), at its place among the others."""
+
+    name: str
+    error: ManakoError
+
+
+Source = str | Path | bytes | Sample | Image.Image | Picture | Unreadable
+"""What can be predicted: a file, its bytes, a sample of a data set, an upright image in memory, a video's picture."""
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
@@ -81,8 +102,11 @@ def in_batches(opened: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
 
 def _open(source: Source, preprocess: Preprocess, max_pixels: int) -> Opened:
     try:
-        if isinstance(source, Image.Image):
-            image = source if source.mode in ("L", "RGB") else source.convert("RGB")
+        if isinstance(source, Unreadable):
+            return Opened(source, error=source.error)
+        if isinstance(source, (Image.Image, Picture)):
+            image = source.image if isinstance(source, Picture) else source
+            image = image if image.mode in ("L", "RGB") else image.convert("RGB")
             return Opened(source, *preprocess.apply(image))
         if isinstance(source, Sample):
             return Opened(source, *preprocess.open(source.image, source.frame, max_pixels))
@@ -97,6 +121,10 @@ def name_of(source: Source) -> str:
     """What a person calls the source: its path, a sample's id, or a sign for what is only in memory."""
     if isinstance(source, Sample):
         return source.id
+    if isinstance(source, Picture):
+        return f"{source.video}#{source.number}"
+    if isinstance(source, Unreadable):
+        return source.name
     if isinstance(source, (str, Path)):
         return os.fsencode(source).decode("utf-8", "backslashreplace")  # a name need not be text
     return "<bytes>" if isinstance(source, bytes) else "<image>"
