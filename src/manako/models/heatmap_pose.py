@@ -1,0 +1,115 @@
+"""One subject's points, each as a map of where it may be: an encoder, a top-down path, one map a point.
+
+Paper: Xiao, Wu, Wei 2018, "Simple Baselines for Human Pose Estimation and Tracking", arXiv 1804.06208; the loss is a
+    cross-entropy over all places of a map, the answer the mean of its peak (Sun et al. 2018, "Integral Human Pose
+    Regression", arXiv 1711.08229): regressing the maps themselves collapses to nothing where points are small.
+Licence: code Apache-2.0; the encoder's weights are those of its library (the packaged one's: Apache-2.0).
+Expected: see docs/results.md, open field mouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from manako.blocks.encoder import Encoder
+from manako.blocks.layers import check_imgsz, check_range, parameter_stages
+from manako.blocks.model import Model
+from manako.blocks.pretrained import start
+from manako.blocks.top_down import TopDown, conv_norm
+
+if TYPE_CHECKING:
+    from manako.training.targets.pose import PoseTargets
+
+TASKS = ("pose",)
+VARIANTS = {"heatmap_pose": {}}
+REACH = 3  # cells to each side of a peak that belong to it
+
+
+class HeatmapPose(Model):
+    """Finds one subject an image (the largest one is taught).
+
+    stride: pixels a cell of the maps. width: channels of the top-down path. spread: standard deviation of the target
+    in cells. limbs: pairs of points, "0-1 1-2"; they cost nothing here, a single subject needs no matching.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        channels: int,
+        imgsz: int,
+        weights: str = "none",
+        network: str = "tf_efficientnet_lite0",
+        stride: int = 4,
+        width: int = 96,
+        spread: float = 1.0,
+        limbs: str = "",
+    ) -> None:
+        super().__init__()
+        check_imgsz(imgsz, 32, model="heatmap_pose")
+        check_range(width, 8, 1024, model="heatmap_pose", option="width")
+        check_range(spread, 0.3, 10, model="heatmap_pose", option="spread")
+        self.encoder = Encoder(network, channels=channels, imgsz=imgsz, weights=weights)
+        self.mean, self.std = self.encoder.mean, self.encoder.std
+        self.pretrained, self.notice = self.encoder.pretrained, self.encoder.notice
+        self.notes += self.encoder.notes
+        self.decoder = TopDown(self.encoder.channels, self.encoder.strides, stride=stride, width=width)
+        self.stride, self.spread = self.decoder.stride, spread
+        self.head = nn.Sequential(conv_norm(width, width), nn.Conv2d(width, classes, 1))
+        self.limbs = len(limbs.split()) or max(1, classes - 1)
+        start(self, weights)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """logits: (N, K, h, w), of every place of a map against all others; in evaluation mode also peaks, limbs."""
+        logits = self.head(self.decoder(self.encoder(images)))
+        if self.training:
+            return {"logits": logits}
+        ones = torch.ones(1, self.limbs, 1, 1, device=logits.device)
+        return {"logits": logits, "peaks": self.peaks(logits.float()), "limbs": ones.expand(len(logits), -1, -1, -1)}
+
+    def peaks(self, logits: Tensor) -> Tensor:
+        """(N, K, 1, 3): x, y in pixels, and the share of the map that lies around them."""
+        height, width = logits.shape[-2:]
+        share = logits.flatten(2).softmax(-1)
+        place = share.argmax(-1, keepdim=True)
+        across = torch.arange(width, device=logits.device).repeat(height)
+        down = torch.arange(height, device=logits.device).repeat_interleave(width)
+        near = ((across - place % width).abs() <= REACH) & ((down - place // width).abs() <= REACH)
+        share = share * near
+        mass = share.sum(-1)
+        x, y = ((share * (c + 0.5)).sum(-1) / mass * self.stride for c in (across, down))
+        return torch.stack([x, y, mass], -1).unsqueeze(2)
+
+    def loss(self, outputs: dict[str, Tensor], targets: PoseTargets) -> Tensor:  # type: ignore[override]
+        """Cross-entropy against a small Gaussian around each point; its mean is the point, to a fraction of a cell."""
+        logits = outputs["logits"]
+        xy, known = largest(targets)
+        log_share = logits.flatten(2).log_softmax(-1).view_as(logits)
+        across, down = (
+            self._target(xy[..., axis], cells) for axis, cells in ((0, logits.shape[-1]), (1, logits.shape[-2]))
+        )
+        each = -torch.einsum("nkh,nkhw,nkw->nk", down, log_share, across)
+        return (each * known).sum() / known.numel()
+
+    def _target(self, place: Tensor, cells: int) -> Tensor:
+        """place (N, K) in pixels -> (N, K, cells), sums to 1."""
+        centre = torch.arange(cells, device=place.device) + 0.5
+        far = (centre - (place / self.stride).unsqueeze(-1)) / self.spread
+        return (-far.square() / 2).softmax(-1)
+
+    def stages(self) -> Iterator[list[nn.Parameter]]:
+        yield from parameter_stages(*self.encoder.network.children())
+        yield from parameter_stages(self.decoder, self.head)
+
+
+def largest(targets: PoseTargets) -> tuple[Tensor, Tensor]:
+    """xy (N, K, 2) and known (N, K) of the largest subject of each image that has known points."""
+    sides = targets.boxes[..., 2:] - targets.boxes[..., :2]
+    area = sides.prod(-1) * targets.known.any(-1)
+    rows = torch.arange(len(area), device=area.device)
+    best = area.argmax(1)
+    return targets.xy[rows, best], targets.known[rows, best]
