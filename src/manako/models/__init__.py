@@ -21,6 +21,7 @@ from manako.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from manako.blocks.model import Model
+    from manako.types import Skeleton
 
 # The constructor arguments that Manako itself fills; all others are the model's own options.
 COMMON = ("classes", "channels", "imgsz", "weights")
@@ -85,6 +86,13 @@ def model_options(entry: ModelEntry, given: Mapping[str, Any]) -> dict[str, Any]
             kind = type(default).__name__
             raise ConfigError("model.option_type", model=entry.name, option=name, value=repr(value), kind=kind)
     return {**entry.options, **given}
+
+
+def skeleton_options(entry: ModelEntry, skeleton: Skeleton | None) -> dict[str, Any]:
+    """The option `limbs` of a pose model, from the data: pairs of points, "0-1 1-2"."""
+    if skeleton is None or "limbs" not in entry.options:
+        return {}
+    return {"limbs": " ".join(f"{one}-{other}" for one, other in skeleton.limbs)}
 
 
 def create_model(

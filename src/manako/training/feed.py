@@ -20,7 +20,7 @@ from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
 from manako.training.distributed import Processes
 from manako.training.sampler import batches, counted_seed, epoch_order, generator, neighbours, shard
-from manako.types import Deferred, Frame, Prediction
+from manako.types import Deferred, Frame, Prediction, Skeleton
 
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly
 Collate = Callable[[Sequence[Any], Sequence[Frame]], Targets]
@@ -151,8 +151,10 @@ def make_feed(
     how: Augmentation | None = None,
     device: str = "cpu",
     processes: Processes | None = None,
+    skeleton: Skeleton | None = None,
 ) -> Feed:
-    """The feed that `config` describes. how: in place of the augmentation that it names.
+    """The feed that `config` describes. how: in place of the augmentation that it names. skeleton: of poses, says what
+    changes places in mirror images.
 
     Raises ConfigError where a setting is still open, or a batch is too small for the processes.
     """
@@ -166,6 +168,7 @@ def make_feed(
         size=data.train.images.shape[1:3],
         label_smoothing=config.label_smoothing or 0.0,
         class_weights=weights,
+        **({} if skeleton is None else {"skeleton": skeleton}),
     )
     if config.batch == "auto" or (config.augment == "auto" and how is None):
         raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")

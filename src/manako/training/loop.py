@@ -124,6 +124,7 @@ class _Loop:
             how=how,
             device=hardware.device,
             processes=processes,
+            skeleton=card.skeleton,
         )
         self.steps = self.feed.steps_per_epoch
         self.total = float(config.epochs or config.minutes or 0)
