@@ -24,7 +24,7 @@ from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.messages import message
-from manako.models import create_model, find_model, model_options
+from manako.models import create_model, find_model, model_options, skeleton_options
 from manako.paths import atomic_write
 from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
 from manako.runtime.card import ModelCard
@@ -169,7 +169,15 @@ def _find_rate(
     """Replace the learning rate by one that is measured on this model and these data."""
     size = (card.preprocess.height, card.preprocess.width)
     classes = len(card.classes)
-    feed = make_feed(data, task=card.task, config=config, classes=classes, size=size, device=hardware.device)
+    feed = make_feed(
+        data,
+        task=card.task,
+        config=config,
+        classes=classes,
+        size=size,
+        device=hardware.device,
+        skeleton=card.skeleton,
+    )
     trial = find_learning_rate(model, feed=feed, config=config, hardware=hardware)
     say("train.rate_found", lr=trial.chosen, tried=len(trial.rates), lowest=min(trial.losses))
     return config.with_(lr=processes.agree(trial.chosen)[0])
@@ -178,7 +186,8 @@ def _find_rate(
 def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
     """The model that a complete configuration describes, with its card."""
     assert config.model and config.imgsz and config.channels
-    options = model_options(find_model(config.model, dataset.task), config.options)
+    entry = find_model(config.model, dataset.task)
+    options = model_options(entry, skeleton_options(entry, dataset.skeleton) | config.options)
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the first weights follow from the seed, too
         model = create_model(
@@ -188,7 +197,7 @@ def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
             channels=config.channels,
             imgsz=config.imgsz,
             weights=config.weights,
-            options=config.options,
+            options=options,
         )
     card = ModelCard(
         task=dataset.task,
@@ -235,7 +244,15 @@ def _hardware(
     """The fastest number format, and the seconds that measuring and reporting will need after the training."""
     device = choose_device(config.device)
     size = (card.preprocess.height, card.preprocess.width)
-    feed = make_feed(data, task=card.task, config=config, classes=len(card.classes), size=size, device=device)
+    feed = make_feed(
+        data,
+        task=card.task,
+        config=config,
+        classes=len(card.classes),
+        size=size,
+        device=device,
+        skeleton=card.skeleton,
+    )
     index = feed.order(0)[0][: feed.chunk]
     batch, _ = next(feed.parts(index, epoch=0, number=0))
     hardware, speeds = measure(model, Batch(batch.images, batch.targets), device=device, precision=config.precision)
