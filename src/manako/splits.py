@@ -18,6 +18,7 @@ from typing import get_args
 from manako.decode import MAX_PIXELS
 from manako.duplicates import Progress, alike, look_at, same
 from manako.errors import ConfigError, LabelError
+from manako.formats._defects import is_defect
 from manako.paths import atomic_write
 from manako.types import Dataset, Labels, Problem, Sample, Split
 
@@ -101,7 +102,7 @@ def _takes_a_class(unit: Sequence[int], samples: Sequence[Sample], sizes: Mappin
 
 def _fixed(samples: Sequence[Sample], previous: Mapping[str, Split]) -> list[Split | None]:
     """What the data say, then what was decided before. A training part may have given some of its images to val."""
-    own = {sample.split for sample in samples}
+    own = _own_parts(samples)
     fixed: list[Split | None] = []
     for sample in samples:
         before = previous.get(sample.id)
@@ -113,9 +114,14 @@ def _fixed(samples: Sequence[Sample], previous: Mapping[str, Split]) -> list[Spl
     return fixed
 
 
+def _own_parts(samples: Sequence[Sample]) -> set[Split | None]:
+    """The parts that the data themselves make; of anomalies, of their normal images: defects are never learnt from."""
+    return {sample.split for sample in samples if not is_defect(sample)}
+
+
 def _wanted(samples: Sequence[Sample], fractions: tuple[float, float, float]) -> dict[Split, float]:
     """The parts that must be carved, with their share of what is not given; empty where nothing is to be decided."""
-    own = {sample.split for sample in samples}
+    own = _own_parts(samples)
     shares: dict[Split, float] = {"train": fractions[0]}
     if "train" not in own and None not in own:
         return {}

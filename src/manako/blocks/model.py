@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
@@ -40,6 +40,11 @@ class Model(nn.Module):
     @abstractmethod
     def loss(self, outputs: dict[str, Tensor], targets: Targets) -> Tensor:
         """A scalar: the mean loss over the batch."""
+
+    def fit(self, batches: Iterable[Tensor]) -> Tensor:
+        """Of models that learn "once": go through all training images, (N, C, H, W) normalised. Returns how strange
+        each is, (images,), measured without itself."""
+        raise NotImplementedError
 
     def stages(self) -> Iterator[list[nn.Parameter]]:
         """Parameters from the input's side to the output's, the head last: for freezing and layer-wise rates."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manako.blocks.classifier import Classifier
-from manako.doctor.curves import Reading
+from manako.doctor.curves import Evidence, Reading, Verdict
 from manako.doctor.history import read_run
 from manako.report import ReportContent, curves_text, evaluation_text, write_report
 from manako.results import Run
@@ -35,6 +35,8 @@ def finish(trained: Trained, *, began: float) -> Run:
     write_evaluation(measured, trained.folder.path)
     history = trained.result.history
     reading = read_run(history, higher_is_better=get_task(run.card.task).higher_is_better)
+    if run.model.learns == "once":  # there are no curves to read
+        reading = Reading(Verdict.DONE, None, (Evidence("curves.evidence.once", {}),))
     seconds = time.monotonic() - began
     write_report(trained.folder.report, _content(trained, run, measured, reading, seconds=seconds))
     texts = (

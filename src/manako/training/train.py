@@ -41,6 +41,7 @@ from manako.training.learning_rate_finder import find_learning_rate
 from manako.training.lock import run_lock
 from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
+from manako.training.once import fit_once
 from manako.training.plan import Reason, make_plan, network_size
 from manako.types import Dataset, Problem
 
@@ -98,6 +99,23 @@ def _learn(
     card, model = build(config, dataset)
     for code, facts in model.notes:
         say(code, **facts)
+    problems = data.train.problems + data.validation.problems
+    if model.learns == "once":
+        device = choose_device(config.device)
+        result, strange = fit_once(
+            model,
+            task=task_of(dataset),
+            data=data,
+            config=config,
+            run=folder,
+            card=card,
+            hardware=Hardware(device),
+            spent=time.monotonic() - began,
+        )
+        for problem in strange:
+            say(problem.code, **problem.facts)
+        dataset = replace(dataset, problems=dataset.problems + strange)
+        return Trained(folder, dataset, result, device, config.max_pixels, problems, processes.first)
     _prepare(model, config, data, mirror=how.flip > 0, start=not resume)
     hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
     hardware = _agreed(hardware, processes)
@@ -120,7 +138,6 @@ def _learn(
         reserve=reserve,
         resume=resume,
     )
-    problems = data.train.problems + data.validation.problems
     return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems, processes.first)
 
 

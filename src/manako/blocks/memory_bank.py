@@ -1,0 +1,93 @@
+"""A memory of what is normal: patches sampled from a stream, brought to one scale, thinned to the most different ones.
+
+Papers: Vitter 1985, "Random Sampling with a Reservoir"; Sener, Savarese 2018, "Active Learning for Convolutional
+Neural Networks: A Core-Set Approach" (arXiv 1708.00489), as used by PatchCore.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PROJECTED = 64  # numbers a patch while the core-set is chosen (Johnson, Lindenstrauss 1984)
+
+
+class PatchSample:
+    """Mean and covariance of a stream of patches, exactly, and `size` of the patches, each as likely as any other.
+
+    Its memory doesn't grow with the stream.
+    """
+
+    def __init__(self, size: int, *, seed: int = 0) -> None:
+        self.size = size
+        self.count = 0
+        self.patches = torch.empty(0)
+        self.images = torch.empty(0, dtype=torch.int64)
+        self._keys = torch.empty(0)
+        self._random = torch.Generator().manual_seed(seed)
+        self._sum: Tensor = torch.zeros(())
+        self._products: Tensor = torch.zeros(())
+
+    def add(self, patches: Tensor, images: Tensor) -> None:
+        """patches: (M, D). images: (M,), the number of the image that each is from."""
+        exact = patches.double()
+        self.count += len(patches)
+        self._sum = self._sum + exact.sum(0)
+        self._products = self._products + exact.T @ exact
+        keys = torch.cat([self._keys, torch.rand(len(patches), generator=self._random)])
+        kept = keys.topk(min(self.size, len(keys)), largest=False, sorted=False).indices.sort().values
+        old = len(self.patches)
+        self.patches = torch.cat([self.patches[kept[kept < old]], patches[kept[kept >= old] - old]])
+        self.images = torch.cat([self.images[kept[kept < old]], images[kept[kept >= old] - old]])
+        self._keys = keys[kept]
+
+    def whitening(self, shrink: float, dims: int) -> tuple[Tensor, Tensor]:
+        """(centre (D,), matrix (D, dims)) that give all directions one spread: distances become Mahalanobis's.
+
+        shrink: added to each variance as a part of their mean, so that directions which hardly vary don't count most.
+        """
+        centre = self._sum / self.count
+        covariance = self._products / self.count - torch.outer(centre, centre)
+        variance, axes = torch.linalg.eigh(covariance)
+        variance, axes = variance.clamp_min(0)[-dims:], axes[:, -dims:]
+        scale = (variance + shrink * variance.mean() + 1e-12).rsqrt()
+        return centre.float(), (axes * scale).float()
+
+
+def core_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
+    """Indices (min(size, M),) of patches (M, D) so that each other one is near a chosen one: always the farthest
+    from all chosen before. Distances are taken in a random projection to PROJECTED numbers."""
+    random = torch.Generator().manual_seed(seed)
+    count, dims = patches.shape
+    if count <= size:
+        return torch.arange(count)
+    if dims > PROJECTED:
+        patches = patches @ (torch.randn(dims, PROJECTED, generator=random) / PROJECTED**0.5)
+    squares = patches.square().sum(1)
+    nearest = torch.full((count,), torch.inf)
+    chosen = torch.empty(size, dtype=torch.int64)
+    last = int(torch.randint(count, (), generator=random))
+    for place in range(size):
+        chosen[place] = last
+        nearest = torch.minimum(nearest, squares + squares[last] - 2 * patches @ patches[last])
+        last = int(nearest.argmax())
+    return chosen
+
+
+def nearest_distance(patches: Tensor, bank: Tensor) -> Tensor:
+    """(M,): distance of each patch (M, D) to the nearest of `bank` (K, D). One product of matrices."""
+    half = bank.square().sum(1) / 2
+    closest = (patches @ bank.T - half).amax(1)
+    return (patches.square().sum(1) - 2 * closest).clamp_min(0).sqrt()
+
+
+def distance_to_other_images(patches: Tensor, images: Tensor, bank: Tensor, sources: Tensor) -> Tensor:
+    """(M,): distance of each patch to the nearest of `bank` that is from another image (`sources` (K,))."""
+    found = torch.empty(len(patches))
+    half = bank.square().sum(1) / 2
+    for start in range(0, len(patches), 4096):
+        part = slice(start, start + 4096)
+        close = patches[part] @ bank.T - half
+        close.masked_fill_(images[part, None] == sources, -torch.inf)
+        found[part] = patches[part].square().sum(1) - 2 * close.amax(1)
+    return found.clamp_min(0).sqrt()
