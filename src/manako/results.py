@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from manako.messages import message
@@ -24,12 +25,11 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        best = {"name": self.best.name, "value": self.best.value, "low": self.best.low, "high": self.best.high}
         return {
             "run": str(self.folder),
             "task": self.task,
             "model": self.model,
-            "best": best | {"split": self.split},
+            "best": self.best.as_json() | {"split": self.split},
             "seconds": round(self.seconds, 1),
             "epochs": round(self.epochs, 2),
             "verdict": self.verdict,
@@ -43,4 +43,5 @@ class Run:
             "high": self.best.high,
             "split": message(f"split.{self.split}"),
         }
-        return "\n".join([*self.notes, message("run.done", **facts)])
+        code = "run.done" if isfinite(self.best.value) else "run.done_unscored"
+        return "\n".join([*self.notes, message(code, **facts)])

@@ -341,6 +341,11 @@ class Score:
     low: float
     high: float
 
+    def as_json(self) -> dict[str, object]:
+        """None where there is no number: normal images alone can't say whether anomalies are found."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {"name": self.name} | {key: v if np.isfinite(v) else None for key, v in numbers.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

@@ -84,6 +84,8 @@ def _recognise(path: Path, task: str | None) -> str:
         raise DataError("data.empty", data=path)
     if next(find_images([path]), None) is None:
         raise DataError("data.no_images", data=path)
+    if task is not None and len(known) == 1:  # no other layout can be meant
+        return next(iter(known))
     raise DataError("data.no_classes", data=path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ def _score(content: ReportContent) -> Part:
     main = found.main
     low, high = metric_value(main.name, main.low), metric_value(main.name, main.high)
     facts = {"low": low, "high": high, "count": found.count, "split": _split(content.evaluated.split)}
+    if math.isnan(main.value):
+        return {"title": metric_name(main.name), "value": "–", "note": message("report.unscored_note")}
     return {
         "title": metric_name(main.name),
         "value": metric_value(main.name, main.value),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from manako.doctor.curves import Verdict
 from manako.messages import catalogue, language, message
 
@@ -27,6 +29,8 @@ def metric_meaning(name: str) -> str:
 
 def metric_value(name: str, value: float) -> str:
     """A fraction as percent, anything else as a number."""
+    if math.isnan(value):
+        return "–"
     return f"{value:.4f}" if name in _PLAIN else f"{100 * value:.2f} %"
 
 

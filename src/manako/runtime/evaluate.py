@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Evaluated:
             "split": self.split,
             "count": found.count,
             "skipped": len(self.skipped),
-            "main": asdict(found.main),
+            "main": found.main.as_json(),
             "metrics": dict(found.metrics),
             "per_class": {name: dict(values) for name, values in found.per_class.items()},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,8 @@ class Parity:
     @property
     def lost(self) -> bool:
         """The score is worse by more than a tenth of a point."""
+        if math.isnan(self.score_before):  # these images can't tell the score (anomalies: all are normal)
+            return not math.isnan(self.score_after)
         worse = self.score_before - self.score_after
         return not (worse if self.higher_is_better else -worse) <= LOST_SCORE * max(1.0, abs(self.score_before))
 

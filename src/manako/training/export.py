@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import warnings
@@ -55,13 +56,18 @@ class ExportResult:
             "images": self.parity.count,
             "max_difference": self.parity.max_difference,
             "same_answers": self.parity.same_answers,
-            "score_before": self.parity.score_before,
-            "score_after": self.parity.score_after,
+            "score_before": _number(self.parity.score_before),
+            "score_after": _number(self.parity.score_after),
         }
 
     def text(self) -> str:
         numbers = asdict(self.parity) | {"path": self.path, "megabytes": self.bytes / 1e6, "opset": self.opset}
         return message("export.done", **numbers)
+
+
+def _number(value: float) -> float | None:
+    """None where the images can't tell the score."""
+    return value if math.isfinite(value) else None
 
 
 def export_onnx(
@@ -95,7 +101,8 @@ def export_onnx(
         trial.unlink(missing_ok=True)
     if not parity.kept:
         raise ModelFileError("export.lost" if parity.lost else "export.differs", file=target, **asdict(parity))
-    numbers = {name: float(value) for name, value in asdict(parity).items()} | {"opset": float(opset)}
+    numbers = {name: float(value) for name, value in asdict(parity).items() if math.isfinite(value)}
+    numbers["opset"] = float(opset)
     data = _with_card(graph, replace(card, parity=numbers))
     atomic_write(target, data)
     return ExportResult(target, "onnx", opset, len(data), parity)
