@@ -110,8 +110,10 @@ def _results(
                 yield Result(source, name, alone.width, alone.height, alone.prediction, alone.error)
                 continue
             parts = _parts(predictor, image, windows, tiling, batch, name)
-            prediction = predictor.task.join(parts, image.height, image.width)
-            yield Result(source, name, image.width, image.height, prediction)
+            height, width = image.height, image.width
+            prediction = predictor.task.join(parts, height, width)
+            del parts, image  # large, and no longer needed while the result is written
+            yield Result(source, name, width, height, prediction)
         except ManakoError as error:
             yield Result(source, name, error=error)
         except MemoryError:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from manako.types import Detections
 
 Floats = NDArray[np.float64]
-NONE = -1  # in `Detections.track`: seen once so far
+DOUBTFUL = 0.4  # of the confidence: what is found with less is no sign of anything
 
+_NONE = -1  # number of what was seen once so far
 # Noise in parts of the object's size, a picture.
 _PLACE, _SPEED = 1 / 20, 1 / 160
 _CERTAIN, _DOUBTFUL, _FRESH = 0.2, 0.5, 0.3  # least overlap to be matched: sure, doubtful, seen once before
@@ -53,24 +54,22 @@ class _Tracks:
 
 @dataclass
 class Tracker:
-    """Follows the objects of one video. Give it each picture's detections in turn, doubtful ones too.
+    """Follows the objects of one video. Give it each picture's detections in turn, also those below `confidence`.
 
-    sure: score from which an object is begun to be followed. memory: for how many pictures one that is hidden is
-    remembered.
+    memory: for how many pictures an object that is hidden is remembered.
     """
 
-    sure: float = 0.5
     memory: int = 30
     _tracks: _Tracks = field(default_factory=lambda: _born(_nothing()))
     _next: int = 1
     _begun: bool = False
 
     def follow(self, found: Detections, elapsed: float = 1.0) -> Detections:
-        """The sure detections, and the doubtful ones that are known objects, with `track`: 1, 2, ... in the order of
-        appearance, NONE for those not seen before. elapsed: pictures since the last call; more where some were left
-        out."""
-        certain = np.flatnonzero(found.score >= self.sure)
-        doubtful = np.flatnonzero(found.score < self.sure)
+        """The objects that are also in an earlier picture, with `track`: 1, 2, ... in the order of appearance; among
+        them doubtful detections, from DOUBTFUL times the confidence on. In the first picture all sure ones are.
+        elapsed: pictures since the last call; more where some were left out."""
+        certain = np.flatnonzero(found.score >= found.confidence)
+        doubtful = np.flatnonzero((found.score < found.confidence) & (found.score >= DOUBTFUL * found.confidence))
         tracks = _foreseen(self._tracks, elapsed)
         of = np.full(len(found), -1)  # which track each detection is
         known = np.flatnonzero(tracks.seen > 1)
@@ -88,7 +87,8 @@ class Tracker:
         tracks = tracks.and_also(born)
         tracks = self._numbered(tracks)
         kept = np.flatnonzero(of >= 0)
-        answer = replace(found.take(kept), track=tracks.number[of[kept]])
+        kept = kept[tracks.number[of[kept]] != _NONE]
+        answer = replace(found.take(kept), track=tracks.number[of[kept]], confidence=0.0)
         lost = (tracks.missed > self.memory) | ((tracks.seen == 1) & (tracks.missed > 0))
         self._tracks, self._begun = tracks.take(~lost), True
         return answer
@@ -96,7 +96,7 @@ class Tracker:
     def _numbered(self, tracks: _Tracks) -> _Tracks:
         """Numbers for those that have now been seen twice."""
         number = tracks.number.copy()
-        fresh = np.flatnonzero((tracks.seen > 1) & (number == NONE))
+        fresh = np.flatnonzero((tracks.seen > 1) & (number == _NONE))
         number[fresh] = self._next + np.arange(len(fresh))
         self._next += len(fresh)
         return replace(tracks, number=number)
@@ -115,7 +115,7 @@ def _born(found: Detections) -> _Tracks:
     size = _sizes(place)
     count = len(place)
     return _Tracks(
-        number=np.full(count, NONE, np.int64),
+        number=np.full(count, _NONE, np.int64),
         class_id=found.class_id,
         place=place,
         speed=np.zeros((count, 4)),

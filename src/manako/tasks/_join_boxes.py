@@ -16,6 +16,8 @@ from manako.types import Detections, Outline, Window
 
 AGREES = 0.5  # overlap (intersection over union) of the two parts
 COVERED = 0.7  # part of a box that was cut off by its window's border, and that lies in the other one
+TRUSTED = 0.5  # of the best score: who saw an object less surely has no say in where its sides lie
+DOUBTFUL = 0.4  # of the confidence: what was found with less is left out
 _BORDER = 0.01  # of a window's size: a side that lies so near to its border may be cut off
 
 
@@ -65,6 +67,7 @@ class _Seen:
 
 def _moved(found: Detections, window: Window, height: int, width: int) -> Detections:
     shift = np.array([window.left, window.top], np.float32)
+    found = found.take(found.score >= DOUBTFUL * found.confidence)
     outlines = found.outlines
     if outlines is not None:
         outlines = tuple(o and _moved_outline(o, window, height, width) for o in outlines)
@@ -120,6 +123,7 @@ def _together(parts: list[Detections]) -> Detections:
         np.concatenate([p.class_id for p in parts]),
         np.concatenate([p.score for p in parts]),
         outlines=tuple(outlines) if outlined else None,
+        confidence=parts[0].confidence,
     )
 
 
@@ -213,8 +217,9 @@ def _merged(seen: _Seen, groups: list[list[int]]) -> Detections:
     xyxy = np.empty((len(groups), 4), np.float32)
     outlines: list[Outline | None] = []
     for row, members in zip(xyxy, groups, strict=True):
-        deepest = seen.depth[members].argmax(axis=0)
-        row[:] = found.xyxy[members][deepest, np.arange(4)]
+        trusted = [m for m in members if found.score[m] >= TRUSTED * found.score[members[0]]]
+        deepest = seen.depth[trusted].argmax(axis=0)
+        row[:] = found.xyxy[trusted][deepest, np.arange(4)]
         # Where windows disagree much, a side may end up on the wrong side of its opposite.
         row[2:] = np.maximum(row[:2], row[2:])
         if found.outlines is not None:
@@ -225,6 +230,7 @@ def _merged(seen: _Seen, groups: list[list[int]]) -> Detections:
         found.class_id[best],
         found.score[best],
         outlines=tuple(outlines) if found.outlines is not None else None,
+        confidence=found.confidence,
     )
 
 
