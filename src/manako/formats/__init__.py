@@ -1,7 +1,8 @@
 """Layouts on disk become samples: one file of this folder each, found by its being here.
 
 A reader has `TASKS` (names), `recognise(path) -> bool` (cheap: names only) and `read(path, *, task, group_by) ->
-Dataset`. `folders` is the most general layout: it is taken only where no other reader recognises the data.
+Dataset`. `folders` is the most general layout: it is taken only where no other reader recognises the data. Where the
+same objects lie there in several formats, the reader with the highest `PREFERENCE` (0 where it has none) is taken.
 """
 
 from __future__ import annotations
@@ -50,14 +51,15 @@ def read_dataset(
     path = Path(data)
     if not path.exists():
         raise DataError("data.missing", data=path)
-    name = format if format is not None else _recognise(path, task)
+    name, chosen = (format, ()) if format is not None else _recognise(path, task)
     reader = _reader(name)
     if task is not None and task not in reader.TASKS:
         raise ConfigError("data.format_not_for_task", format=name, task=task)
     dataset = reader.read(path, task=task or reader.TASKS[0], group_by=group_by)
     if not dataset.samples:
         raise DataError("data.no_images", data=path)
-    return replace(dataset, problems=dataset.problems + _class_problems(dataset)) if _by_class(dataset) else dataset
+    by_class = _class_problems(dataset) if _by_class(dataset) else ()
+    return replace(dataset, problems=(*chosen, *dataset.problems, *by_class))
 
 
 def _reader(name: str) -> Reader:
@@ -67,17 +69,22 @@ def _reader(name: str) -> Reader:
     return readers()[name]
 
 
-def _recognise(path: Path, task: str | None) -> str:
+def _recognise(path: Path, task: str | None) -> tuple[str, tuple[Problem, ...]]:
+    """The reader's name, and a note where others could have read the data too."""
     known = {name: reader for name, reader in readers().items() if task is None or task in reader.TASKS}
     if not known:
         raise ConfigError("data.unknown_task", task=task)
     found = [name for name, reader in known.items() if reader.recognise(path)]
     if len(found) > 1:
         found = [name for name in found if name != _MOST_GENERAL]
-    if len(found) > 1:
-        raise DataError("data.ambiguous", data=path, formats=", ".join(found))
     if found:
-        return found[0]
+        best = max(_preference(name) for name in found)
+        preferred = [name for name in found if _preference(name) == best]
+        if len(preferred) > 1:
+            raise DataError("data.ambiguous", data=path, formats=", ".join(preferred))
+        others = ", ".join(name for name in found if name not in preferred)
+        facts = {"data": path, "format": preferred[0], "others": others}
+        return preferred[0], (Problem("data.chosen_format", facts, "note"),) if others else ()
     if path.is_file():
         raise DataError("data.unrecognised_file", data=path)
     if next(iter(path.iterdir()), None) is None:
@@ -85,8 +92,12 @@ def _recognise(path: Path, task: str | None) -> str:
     if next(find_images([path]), None) is None:
         raise DataError("data.no_images", data=path)
     if task is not None and len(known) == 1:  # no other layout can be meant
-        return next(iter(known))
+        return next(iter(known)), ()
     raise DataError("data.no_classes", data=path)
+
+
+def _preference(name: str) -> int:
+    return int(getattr(readers()[name], "PREFERENCE", 0))
 
 
 def _by_class(dataset: Dataset) -> bool:

@@ -38,6 +38,7 @@ class Tree:
         self._walk()
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_path: dict[str, str] = {}
+        self._by_stem: dict[str, list[str]] = defaultdict(list)
         for image in self.images:
             plain = _plain(image)
             self._by_path[plain] = image
@@ -74,6 +75,13 @@ class Tree:
     def named(self, name: str) -> list[str]:
         """All images with the file name of this name, whatever their folder and their form of accents."""
         return self._by_name.get(posixpath.basename(_plain(name)), [])
+
+    def named_without_suffix(self, stem: str) -> list[str]:
+        """All images with this file name, whatever their folder and their suffix."""
+        if not self._by_stem:
+            for name, images in self._by_name.items():
+                self._by_stem[posixpath.splitext(name)[0]] += images
+        return self._by_stem.get(_plain(stem), [])
 
     def at(self, name: str) -> str | None:
         """The image of this name below the root, whatever its form of accents."""
