@@ -1,4 +1,4 @@
-"""The ImageNet weights of torchvision's classifiers, through its own loader."""
+"""The weights of torchvision's networks, through its own loader."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def imagenet_pixels(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]
     return (sum(MEAN) / 3,) * channels, (sum(STD) / 3,) * channels
 
 
-def load_imagenet(model: Model, name: str, *, head: tuple[str, ...]) -> None:
+def load_imagenet(model: Model, name: str, *, head: tuple[str, ...], learned_from: str = "ImageNet") -> None:
     """Load the library's best weights of `name` into `model.network`.
 
-    Without a connection the network stays as it was made, and a note says so. head: see `fit_weights`.
+    Without a connection the network stays as it was made, and a note says so. head: see `fit_weights`. learned_from:
+    the data set behind them.
     """
     weights = torchvision.models.get_model_weights(name).DEFAULT
     try:
@@ -44,7 +45,7 @@ def load_imagenet(model: Model, name: str, *, head: tuple[str, ...]) -> None:
     assert isinstance(network, nn.Module)
     notes = fit_weights(network, state, head=head, source=weights.url)
     model.pretrained = True
-    model.notice = f"Started from the ImageNet weights of {name} (torchvision, BSD-3-Clause)."
+    model.notice = f"Started from the {learned_from} weights of {name} (torchvision, BSD-3-Clause)."
     model.notes += [("weights.downloaded", {"network": name, "licence": "BSD-3-Clause"}), *notes]
 
 

@@ -1,4 +1,4 @@
-"""Geometry of boxes (N, 4), left, top, right, bottom, and the suppression of those that were found twice. NumPy only."""
+"""Boxes (N, 4), left, top, right, bottom: overlaps, and the suppression of what was found twice. NumPy only."""
 
 from __future__ import annotations
 

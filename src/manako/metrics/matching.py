@@ -59,7 +59,8 @@ def match(found: Objects, truth: Objects, crowd: NDArray[np.bool_], overlap: Ove
         counted = positives[:, columns]
         partner = partners(overlap[np.ix_(rows, columns)], crowd[columns], counted)
         matched = partner >= 0
-        right = matched & np.stack([counts[p] if len(columns) else p >= 0 for counts, p in zip(counted, partner)])
+        known = np.pad(counted, ((0, 0), (0, 1)))  # the last place is that of -1, no partner
+        right = np.take_along_axis(known[:, None], partner, axis=2)
         out = np.where(matched, ~right, ~_within(area[rows])[:, None])
         hit[:, rows], ignored[:, rows] = _packed(right), _packed(out)
     return Matches(
