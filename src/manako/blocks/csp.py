@@ -6,6 +6,8 @@ Paper: Wang et al. 2020, "CSPNet", arXiv 1911.11929; the form with every step's 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -86,7 +88,7 @@ class CspEncoder(nn.Module):
                 CspStage(outputs, outputs, depth=depth * (2 if level in (1, 2) else 1)),
                 *([PooledContext(outputs)] if level == 3 else []),
             )
-            for level, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False))
+            for level, (inputs, outputs) in enumerate(pairwise(sizes))
         )
         self.channels = tuple(sizes[2:])
 

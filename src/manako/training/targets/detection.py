@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manako.blocks.boxes import area
-from manako.types import Detections, Frame
+from manako.config import RunConfig
+from manako.training.hardware import choose_device
+from manako.types import Dataset, Detections, Frame
+
+if TYPE_CHECKING:
+    from manako.training.plan import DataFacts
 
 COMPACT = True
 LEAST_PART, LEAST_SIDE = 0.25, 2.0  # of a box, in the image, for it to be learnt
@@ -106,3 +111,35 @@ def collate(
 def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
     """Images of objects have no single class."""
     return None
+
+
+RECIPE: Mapping[str, Any] = {
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 0.02,
+    "schedule": "one_cycle",
+    "warmup": 0.1,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
+    "augment": "light",
+    "ema": 0.1,
+    "freeze": 0.0,
+    "frozen_stages": 1,
+    "fixed_norms": False,  # the model itself fixes those of its pretrained encoder; the rest has none to keep
+    "layer_decay": 1.0,
+    "clip": 10.0,
+    "batch": "16",
+}
+LONGEST = {"cpu": 416, "gpu": 640}  # pixels of the longer side
+
+
+def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
+    """Every open setting. On a CPU smaller images are worth more than their detail: the network sees more of them."""
+    longest = LONGEST["cpu" if choose_device(config.device) == "cpu" else "gpu"]
+    return {
+        **RECIPE,
+        "model": config.model or "yolo",
+        "imgsz": min(longest, max(64, -(-facts.longer // 32) * 32)),
+        "channels": 1 if facts.grey and config.weights == "none" else 3,
+    }
