@@ -84,7 +84,8 @@ def _confused(found: Evaluated) -> list[str]:
     table = found.evaluation.tables.get("confusion")
     if table is None:
         return []
-    counts = table.copy()
+    known = len(found.classes)  # a row and a column more are the background's
+    counts = table[:known, :known].copy()
     np.fill_diagonal(counts, 0)
     pairs = []
     for index in np.argsort(-counts, axis=None, kind="stable")[:_WORST]:
