@@ -31,18 +31,21 @@ def polygon(numbers: object) -> NDArray[np.float32]:
 
 def turned(left: float, top: float, width: float, height: float, degrees: float, about: tuple[float, float]) -> Outline:
     """A rectangle turned clockwise about a point, as four corners."""
-    angle = math.radians(degrees)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     corners += (left - about[0], top - about[1])
-    turn = np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
-    return Outline(((corners @ turn + about).astype(np.float32),))
+    return Outline(((corners @ _turn(degrees) + about).astype(np.float32),))
 
 
-def ellipse(x: float, y: float, across: float, down: float) -> Outline:
-    """By its centre and its two radii, as a polygon of 64 points."""
+def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> Outline:
+    """By its centre and its two radii, turned clockwise, as a polygon of 64 points."""
     angles = np.arange(_CIRCLE) * (2 * math.pi / _CIRCLE)
-    points = np.stack([x + across * np.cos(angles), y + down * np.sin(angles)], 1)
+    points = np.stack([across * np.cos(angles), down * np.sin(angles)], 1) @ _turn(degrees) + (x, y)
     return Outline((polygon(points),))
+
+
+def _turn(degrees: float) -> NDArray[np.float64]:
+    angle = math.radians(degrees)
+    return np.array([(math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))])
 
 
 def run_lengths(counts: object, size: object) -> Outline:
