@@ -1,0 +1,121 @@
+"""Maps of classes in network pixels, and the recipe to learn them by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from manako.config import RunConfig
+from manako.types import IGNORE, Dataset, Frame, Segmentation
+
+if TYPE_CHECKING:
+    from manako.training.plan import DataFacts
+
+COMPACT = False  # a target is as large as an image
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentationTargets:
+    """class_id: (N, H, W) uint8, IGNORE where unknown. weights: (K,) float32 of the classes, None: all alike."""
+
+    moves: ClassVar[bool] = True
+    class_id: Tensor
+    weights: Tensor | None = None
+
+    @property
+    def mass(self) -> float:
+        return float((self.class_id != IGNORE).sum())
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    def to(self, device: torch.device) -> SegmentationTargets:
+        weights = None if self.weights is None else self.weights.to(device, non_blocking=True)
+        return SegmentationTargets(self.class_id.to(device, non_blocking=True), weights)
+
+    def take(self, index: Tensor) -> SegmentationTargets:
+        return replace(self, class_id=self.class_id[index])
+
+    def mix(self, order: Tensor, share: Tensor) -> SegmentationTargets:
+        """A pixel has one class: that of the stronger image stays (share >= 1/2)."""
+        return self
+
+    def warp(self, matrices: Tensor, size: tuple[int, int]) -> SegmentationTargets:
+        """The nearest old pixel of each new one; IGNORE where the new one lies outside the old image."""
+        height, width = self.class_id.shape[1:]
+        back = torch.linalg.inv(matrices[:, :, :2].float())
+        shift = -(back @ matrices[:, :, 2:].float())
+        new = torch.tensor([size[1] / 2, size[0] / 2], device=back.device)
+        old = torch.tensor([2 / width, 2 / height], device=back.device)[None, :, None]
+        # From -1..1 of the new image over its pixels and the old one's to -1..1 of the old one.
+        theta = torch.cat([back * new * old, (back @ new[:, None] + shift) * old - 1], 2)
+        grid = functional.affine_grid(theta, [len(self), 1, *size], align_corners=False)
+        # What lies outside is 0 for the sampler, so known pixels are made to differ from it.
+        marked = (IGNORE - self.class_id).float()[:, None]
+        found = functional.grid_sample(marked, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+        return replace(self, class_id=(IGNORE - found[:, 0]).to(torch.uint8))
+
+
+def collate(
+    truths: Sequence[Segmentation],
+    frames: Sequence[Frame],
+    *,
+    classes: int,
+    size: tuple[int, int],
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> SegmentationTargets:
+    """The class of the original pixel that lies under the middle of each network pixel; IGNORE beside the image."""
+    maps = [_placed(truth.class_id, frame, size, classes) for truth, frame in zip(truths, frames, strict=True)]
+    return SegmentationTargets(torch.from_numpy(np.stack(maps)), class_weights)
+
+
+def _placed(ids: NDArray[np.uint8], frame: Frame, size: tuple[int, int], classes: int) -> NDArray[np.uint8]:
+    rows = np.floor((np.arange(size[0]) + 0.5 - frame.top) / frame.scale_y).astype(np.int64)
+    columns = np.floor((np.arange(size[1]) + 0.5 - frame.left) / frame.scale_x).astype(np.int64)
+    inside = ((rows >= 0) & (rows < ids.shape[0]))[:, None] & ((columns >= 0) & (columns < ids.shape[1]))
+    picked = ids[rows.clip(0, ids.shape[0] - 1)[:, None], columns.clip(0, ids.shape[1] - 1)]
+    return np.where(inside & (picked < classes), picked, np.uint8(IGNORE))
+
+
+def classes_of(targets: Sequence[object]) -> None:
+    """Images have no single class."""
+    return
+
+
+RECIPE: Mapping[str, Any] = {
+    "optimiser": "adamw",
+    "lr": 1e-3,
+    "momentum": 0.9,
+    "weight_decay": 0.02,
+    "schedule": "one_cycle",
+    "warmup": 0.1,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
+    "augment": "medium",
+    "ema": 0.1,
+    "freeze": 0.0,
+    "frozen_stages": 0,
+    "fixed_norms": False,
+    "layer_decay": 1.0,
+    "clip": 1.0,
+    "batch": "8",
+}
+LONGEST = 640  # pixels of the longer side
+
+
+def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
+    """Every open setting. Images are kept at their own size where that is possible: thin things are lost otherwise."""
+    return {
+        **RECIPE,
+        "model": config.model or "unet",
+        "imgsz": min(LONGEST, max(32, -(-facts.longer // 32) * 32)),
+        "channels": 1 if facts.grey and config.weights == "none" else 3,
+    }
