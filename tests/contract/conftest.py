@@ -20,11 +20,11 @@ from manako.tasks import get_task
 from manako.types import Dataset, Frame, Prediction, Sample
 
 # Pixels a side in these tests.
-SIZES = {"classification": 32}
+SIZES = {"classification": 32, "segmentation": 64}
 OTHER_SIZE = 96
 # What counts as learned by heart: a metric and its bar, after at most so many steps at this rate.
 # None: no truth to learn, the loss has to fall.
-BARS: dict[str, tuple[str, float] | None] = {"classification": ("accuracy", 1.0)}
+BARS: dict[str, tuple[str, float] | None] = {"classification": ("accuracy", 1.0), "segmentation": ("mean_iou", 0.9)}
 STEPS = {"classification": 80}
 OTHER_STEPS = 200
 RATES = {"classification": 5e-4}

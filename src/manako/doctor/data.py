@@ -211,7 +211,7 @@ def _findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
             facts = {"id": sample.id, "width": look.width, "height": look.height}
             yield Problem("check.odd_size", facts, "note", (sample.id,))
     yield from _repeated(dataset, looks)
-    if dataset.classes:
+    if any(isinstance(sample.target, Labels) for sample in dataset.samples):
         yield from _balance(dataset)
         yield from _tells_class(dataset, looks)
 
