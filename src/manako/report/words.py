@@ -16,7 +16,7 @@ VERDICTS = {
     Verdict.OVER_FITTING: ("⚠", "warn"),
     Verdict.DIVERGING: ("✖", "bad"),
 }
-_PLAIN = frozenset({"nll"})  # metrics that are not fractions
+_PLAIN = ("nll", "abs_rel", "rmse", "log10")  # metrics that are not fractions start with one of these
 
 
 def metric_name(name: str) -> str:
@@ -31,7 +31,7 @@ def metric_value(name: str, value: float) -> str:
     """A fraction as percent, anything else as a number."""
     if math.isnan(value):
         return "–"
-    return f"{value:.4f}" if name in _PLAIN else f"{100 * value:.2f} %"
+    return f"{value:.4f}" if name.startswith(_PLAIN) else f"{100 * value:.2f} %"
 
 
 def setting_value(value: object) -> str:
