@@ -68,8 +68,9 @@ class HeatmapPose(Model):
         logits = self.head(self.decoder(self.encoder(images)))
         if self.training:
             return {"logits": logits}
-        ones = torch.ones(1, self.limbs, 1, 1, device=logits.device)
-        return {"logits": logits, "peaks": self.peaks(logits.float()), "limbs": ones.expand(len(logits), -1, -1, -1)}
+        peaks = self.peaks(logits.float())
+        limbs = torch.ones_like(peaks[:, :1, :, :1]).expand(-1, self.limbs, -1, -1)
+        return {"logits": logits, "peaks": peaks, "limbs": limbs}
 
     def peaks(self, logits: Tensor) -> Tensor:
         """(N, K, 1, 3): x, y in pixels, and the share of the map that lies around them."""
