@@ -6,8 +6,10 @@ no box says that the image has no objects. Without a header row: path, xmin, ymi
 
 from __future__ import annotations
 
+import csv
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +20,11 @@ from manako.formats._text import column_name, csv_rows, field_of, find_columns, 
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of, split_of_folder
 from manako.formats.folders import SPLIT_NAMES
 from manako.formats.table import SYNONYMS
-from manako.paths import IMAGE_SUFFIXES
-from manako.types import Dataset, Split
+from manako.paths import IMAGE_SUFFIXES, atomic_write
+from manako.types import Dataset, Detections, Prediction, Skeleton, Split
 
 TASKS = _ALL_TASKS[:1]
+WRITES = _ALL_TASKS[:2]
 PREFERENCE = 10
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _SIDES = ("x", "y", "width", "height")
@@ -171,3 +174,32 @@ def _image(file: Path, row: _Row, tree: Tree, finder: Finder, objects: Objects, 
         return None
     split = SPLIT_NAMES.get(row.split.lower()) or part or split_of_folder(found)
     return objects.image(found, split=split, group=row.group or None)
+
+
+class Writer:
+    """`boxes.csv` for images in `images/`, in UTF-8 with the mark that tells spreadsheets so."""
+
+    IMAGES = "images"
+    HOLDS = frozenset({"scores"})
+
+    def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
+        self._file = Path(folder) / "boxes.csv"
+        self._classes = tuple(classes)
+        self._text = io.StringIO(newline="")
+        self._rows = csv.writer(self._text, lineterminator="\n")
+        self._rows.writerow(("path", *_EDGES, "label", "split", "score"))
+
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        assert isinstance(prediction, Detections)
+        path = f"{self.IMAGES}/{image}"
+        for row in range(len(prediction)):
+            box = [f"{edge:.4f}".rstrip("0").rstrip(".") for edge in prediction.xyxy[row].astype(float).tolist()]
+            label = self._classes[int(prediction.class_id[row])]
+            score = prediction.score[row]
+            self._rows.writerow((path, *box, label, split or "", f"{score:.6g}" if score < 1 else ""))
+        if not len(prediction):
+            self._rows.writerow((path, *[""] * 5, split or "", ""))
+
+    def finish(self) -> Path:
+        atomic_write(self._file, self._text.getvalue().encode("utf-8-sig"))
+        return self._file

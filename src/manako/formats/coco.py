@@ -6,6 +6,7 @@ classes are known by name. Outlines are polygons or run lengths; a crowd is a re
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from manako.formats._objects import Objects
 from manako.formats._shapes import polygon, run_lengths
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of, split_of_folder
-from manako.regions import box_of
-from manako.types import Dataset, Outline, Problem
+from manako.paths import atomic_write
+from manako.regions import area_of, box_of, compress
+from manako.types import Dataset, Detections, Outline, Prediction, Problem, Skeleton, Split
 
+WRITES = TASKS[:2]
 PREFERENCE = 40
 _LARGEST = 4 * 2**30
 _FOLDERS_JSON = 40
@@ -234,3 +237,60 @@ class _File:
         if len(twice := ids[counts > 1]):
             facts = {"file": self._file, "count": len(twice), "first": int(twice[0])}
             self._objects.problems.append(Problem("labels.repeated_ids", facts))
+
+
+class Writer:
+    """`annotations/instances.json` (of a part: `instances_train.json`), for images in `images/`.
+
+    Regions that are no polygons are written as COCO's compressed run lengths; scores below 1 as "score".
+    """
+
+    IMAGES = "images"
+    HOLDS = frozenset({"outlines", "parts", "holes", "crowds", "scores", "unused_classes"})
+
+    def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
+        self._folder = Path(folder) / "annotations"
+        self._categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
+        self._images: dict[str, list[str]] = {}
+        self._objects: dict[str, list[str]] = {}
+        self._count = [0, 0]
+
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        assert isinstance(prediction, Detections)
+        name = f"instances_{split}.json" if split else "instances.json"
+        objects = self._objects.setdefault(name, [])
+        self._count[0] += 1
+        entry = {"id": self._count[0], "file_name": image.removeprefix(f"{split}/"), "width": width, "height": height}
+        self._images.setdefault(name, []).append(json.dumps(entry, ensure_ascii=False))
+        for index in range(len(prediction)):
+            self._count[1] += 1
+            numbers = {"id": self._count[1], "image_id": self._count[0]}
+            objects.append(json.dumps(numbers | _entry_of(prediction, index)))
+
+    def finish(self) -> Path:
+        for name in self._images or {"instances.json": []}:
+            lists = (self._images.get(name, []), self._objects.get(name, []))
+            images, objects = (",\n".join(entries) for entries in lists)
+            categories = json.dumps(self._categories, ensure_ascii=False)
+            text = f'{{"images": [\n{images}\n], "annotations": [\n{objects}\n], "categories": {categories}}}\n'
+            atomic_write(self._folder / name, text)
+        return self._folder
+
+
+def _entry_of(found: Detections, index: int) -> dict[str, object]:
+    left, top, right, bottom = found.xyxy[index].astype(np.float64).tolist()
+    outline = found.outlines[index] if found.outlines else None
+    area = (right - left) * (bottom - top) if outline is None else area_of(outline)
+    entry: dict[str, object] = {
+        "category_id": int(found.class_id[index]) + 1,
+        "bbox": [round(value, 4) for value in (left, top, right - left, bottom - top)],
+        "area": round(area, 4),
+        "iscrowd": int(found.crowd is not None and bool(found.crowd[index])),
+    }
+    if outline is not None and outline.runs is not None:
+        entry["segmentation"] = {"size": list(outline.size or ()), "counts": compress(outline.runs)}
+    elif outline is not None:
+        entry["segmentation"] = [np.round(p.astype(np.float64), 4).reshape(-1).tolist() for p in outline.polygons]
+    if found.score[index] < 1:
+        entry["score"] = round(float(found.score[index]), 6)
+    return entry

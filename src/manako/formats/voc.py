@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import math
 import posixpath
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from xml.sax.saxutils import escape
+
+import numpy as np
 
 from manako.errors import DataError, LabelError
 from manako.formats._objects import TASKS as _ALL_TASKS
@@ -18,9 +23,11 @@ from manako.formats._objects import Objects
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of_folder
 from manako.formats._xml import Node, read_xml
-from manako.types import Dataset, Problem, Split
+from manako.paths import atomic_write
+from manako.types import Dataset, Detections, Prediction, Problem, Skeleton, Split
 
 TASKS = _ALL_TASKS[:1]
+WRITES = _ALL_TASKS[:2]
 PREFERENCE = 30
 _SETS: tuple[Split, ...] = ("train", "val", "test")
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -187,3 +194,48 @@ def _counted_from(rows: list[_Row], objects: Objects) -> int:
     if zero:
         objects.problems.append(Problem("voc.from_zero", {"count": zero}, "note"))
     return 0 if zero else 1
+
+
+class Writer:
+    """`Annotations/a.xml` for `JPEGImages/a.jpg`, and `ImageSets/Main/train.txt` and so on."""
+
+    IMAGES = "JPEGImages"
+    HOLDS: frozenset[str] = frozenset()
+
+    def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
+        self._folder = Path(folder)
+        self._classes = tuple(classes)
+        self._parts: dict[Split, list[str]] = {}
+
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        assert isinstance(prediction, Detections)
+        name = PurePosixPath(image).with_suffix("")
+        if split:
+            self._parts.setdefault(split, []).append(str(name))
+        size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+        lines = [
+            "<annotation>",
+            "  <folder>JPEGImages</folder>",
+            f"  <filename>{_escaped(image)}</filename>",
+            f"  {size}",
+        ]
+        for label, box in zip(prediction.class_id.tolist(), prediction.xyxy.astype(np.float64).tolist(), strict=True):
+            corners = (box[0] + 1, box[1] + 1, box[2], box[3])
+            edges = "".join(f"<{e}>{_number(value)}</{e}>" for e, value in zip(_EDGES, corners, strict=True))
+            lines += ["  <object>", f"    <name>{_escaped(self._classes[label])}</name>"]
+            lines += ["    <difficult>0</difficult>", f"    <bndbox>{edges}</bndbox>", "  </object>"]
+        atomic_write(self._folder / "Annotations" / f"{name}.xml", "\n".join([*lines, "</annotation>", ""]))
+
+    def finish(self) -> Path:
+        for split, names in self._parts.items():
+            atomic_write(self._folder / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{name}\n" for name in names))
+        return self._folder / "Annotations"
+
+
+def _escaped(text: str) -> str:
+    """XML has no way to write control characters."""
+    return escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", "?", text))
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".")

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from manako.errors import DataError, LabelError
 from manako.formats._objects import TASKS as TASKS
@@ -20,8 +22,11 @@ from manako.formats._objects import Objects
 from manako.formats._shapes import polygon
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, first_files, head_of, root_of, split_of_folder
-from manako.types import Dataset, Outline, Problem, Split
+from manako.paths import atomic_write
+from manako.regions import mask_of_runs, one_polygon, polygons_of
+from manako.types import SPLITS, Dataset, Detections, Outline, Prediction, Problem, Skeleton, Split
 
+WRITES = TASKS[:2]
 PREFERENCE = 20
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LINE = re.compile(r"\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?){4,}[ \t]*$")
@@ -251,3 +256,46 @@ class _Lines:
             return None
         self.highest = max(self.highest, int(number))
         return int(number)
+
+
+class Writer:
+    """`labels/a.txt` for `images/a.jpg`, and `data.yaml`. Objects with an outline are written as one polygon: parts are
+    joined by lines without area, holes are lost."""
+
+    IMAGES = "images"
+    HOLDS = frozenset({"outlines", "unused_classes"})
+
+    def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
+        self._folder = Path(folder)
+        self._names = dict(enumerate(classes))
+        self._splits: set[Split | None] = set()
+
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        assert isinstance(prediction, Detections)
+        self._splits.add(split)
+        outlines = prediction.outlines or (None,) * len(prediction)
+        rows = zip(prediction.class_id.tolist(), prediction.xyxy.astype(np.float64), outlines, strict=True)
+        lines = [f"{label} {_numbers(box, outline, width, height)}\n" for label, box, outline in rows]
+        atomic_write(self._folder / "labels" / PurePosixPath(image).with_suffix(".txt"), "".join(lines))
+
+    def finish(self) -> Path:
+        content: dict[str, object] = {"path": "."}
+        for split in SPLITS:
+            if split in self._splits:
+                content[split] = f"images/{split}"
+        if None in self._splits or not self._splits:
+            content = {"path": ".", "train": "images", "val": "images"}
+        text = yaml.safe_dump(content | {"names": self._names}, allow_unicode=True, sort_keys=False)
+        atomic_write(self._folder / "data.yaml", text)
+        return self._folder / "data.yaml"
+
+
+def _numbers(box: NDArray[np.float64], outline: Outline | None, width: int, height: int) -> str:
+    if outline is not None and outline.runs is not None:
+        outline = Outline(polygons_of(mask_of_runs(outline.runs, *(outline.size or (height, width)))))
+    if outline is not None and outline.polygons:
+        values = (one_polygon(outline.polygons).astype(np.float64) / (width, height)).reshape(-1)
+    else:
+        left, top, right, bottom = box / (width, height, width, height)
+        values = np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top])
+    return " ".join(f"{value:.9g}" for value in values.tolist())
