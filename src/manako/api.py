@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ DEMO_SCENES = 240  # generated for `manako demo --task`
 if TYPE_CHECKING:
     from manako.doctor.data import DataReport
     from manako.learn.neighbours.clustering import Clustering
+    from manako.runtime.tiles import Tile
     from manako.runtime.writer import Written
     from manako.training.export import ExportResult
     from manako.types import Dataset
@@ -132,32 +133,56 @@ def predict(
     out: str | Path | None = None,
     format: str = "json",
     draw: bool = False,
-    batch: int = 16,
-    max_pixels: int = MAX_PIXELS,
+    batch: int | None = None,
+    max_pixels: int | None = None,
     device: str = "auto",
+    tile: Tile | None = None,
+    overlap: int | None = None,
+    every: int = 1,
+    track: bool = False,
+    count_lines: Sequence[str] = (),
+    count_zones: Sequence[str] = (),
     lines: bool = False,
     verbose: bool = False,
 ) -> Written:
-    """Predict on files, folders and globs; write one line an image to `out` (and, with `lines`, to standard output).
+    """Predict on images, folders, globs, videos and cameras ("camera:0"); write to `out` (and, with `lines`, to
+    standard output) one line an image, or labels in another `format`.
 
-    For predictions as Python objects use `load(model).predict(sources)`.
+    tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
+    size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
+    count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
+    batch, max_pixels: chosen by the kind of the sources. For predictions as Python objects use
+    `load(model).predict(sources)`.
     """
-    from manako.paths import find_images
+    from manako.runtime.pipeline import predict_sources
     from manako.runtime.writer import root_of, write_results
 
     named = list(sources)
     with quiet(not verbose):
-        predictor = load(model, device=device)
-        results = predictor.predict(find_images(named), batch=batch, max_pixels=max_pixels)
+        job = predict_sources(
+            load(model, device=device),
+            named,
+            batch=batch,
+            max_pixels=max_pixels,
+            tile=tile,
+            overlap=overlap,
+            every=every,
+            track=track,
+            count_lines=count_lines,
+            count_zones=count_zones,
+        )
         return write_results(
-            results,
-            predictor,
+            job.results,
+            job.predictor,
             stream=sys.stdout if lines else None,
             out=Path(out) if out else None,
-            format=format,  # type: ignore[arg-type]
+            format=format,
             draw=draw,
             root=root_of(named),
-            max_pixels=max_pixels,
+            max_pixels=job.max_pixels,
+            readings=job.readings,
+            every=every,
+            endless=job.endless,
         )
 
 

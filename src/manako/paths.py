@@ -150,32 +150,33 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def find_images(sources: Iterable[str | Path]) -> Iterator[Path]:
+def find_images(sources: Iterable[str | Path], *, suffixes: frozenset[str] = IMAGE_SUFFIXES) -> Iterator[Path]:
     """Image files named by `sources`, one at a time: files, folders (searched through, sorted by name), patterns
     such as `photos/*.jpg`, and "-" for a list on standard input, one name a line.
 
     A named file that doesn't exist is passed on: opening it reports it, and the others still come. Only one folder's
-    names are held in memory. Raises UsageError for a URL: Manako fetches nothing.
+    names are held in memory. suffixes: of the files that are taken from folders. Raises UsageError for a URL: Manako
+    fetches nothing.
     """
     for source in sources:
         text = os.fspath(source)
         if text == "-":
             for line in sys.stdin:
                 if name := line.rstrip("\r\n"):
-                    yield from _expand(name)
+                    yield from _expand(name, suffixes)
         else:
             if _URL.match(text):
                 raise UsageError("paths.url", source=text)
-            yield from _expand(text)
+            yield from _expand(text, suffixes)
 
 
-def _expand(text: str) -> Iterator[Path]:
+def _expand(text: str, suffixes: frozenset[str]) -> Iterator[Path]:
     path = Path(text)
     if path.is_dir():
-        yield from _walk(path)
+        yield from _walk(path, suffixes)
     elif not path.exists() and glob.has_magic(text):
         for match in _matches(text):
-            yield from _walk(match) if match.is_dir() else [match]
+            yield from _walk(match, suffixes) if match.is_dir() else [match]
     else:
         yield path
 
@@ -190,7 +191,7 @@ def _matches(pattern: str) -> list[Path]:
         raise UsageError("paths.bad_pattern", pattern=pattern, reason=error) from error
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, suffixes: frozenset[str]) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted((e.name, e.is_dir(follow_symlinks=False)) for e in entries if not is_hidden(e.name))
@@ -198,6 +199,6 @@ def _walk(folder: Path) -> Iterator[Path]:
         raise DataError("paths.unreadable_folder", folder=folder, reason=error.strerror) from error
     for name, is_folder in names:
         if is_folder:
-            yield from _walk(folder / name)
-        elif os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES:  # noqa: PTH122
+            yield from _walk(folder / name, suffixes)
+        elif os.path.splitext(name)[1].lower() in suffixes:  # noqa: PTH122
             yield folder / name

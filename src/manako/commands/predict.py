@@ -1,10 +1,11 @@
-"""`manako predict RUN|MODEL.onnx SOURCE...`: one JSON line an image."""
+"""`manako predict RUN|MODEL.onnx SOURCE...`: one JSON line an image, or labels in another format."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
 from manako.commands import print_json
+from manako.console import write
 from manako.messages import message
 
 
@@ -12,11 +13,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN|MODEL.onnx", help=message("cli.model"))
     parser.add_argument("sources", metavar="SOURCE", nargs="+", help=message("cli.sources"))
     parser.add_argument("--out", metavar="DIR", help=message("cli.predict_out"))
-    parser.add_argument("--format", choices=("json", "csv"), default="json", help=message("cli.format"))
+    parser.add_argument("--format", default="json", metavar="F", help=message("cli.format"))
     parser.add_argument("--draw", action="store_true", help=message("cli.draw"))
-    parser.add_argument("--batch", type=int, default=16, metavar="N", help=message("cli.predict_batch"))
-    parser.add_argument("--max-pixels", type=int, default=64_000_000, metavar="N", help=message("config.max_pixels"))
+    parser.add_argument("--batch", type=_count, metavar="N", help=message("cli.predict_batch"))
+    parser.add_argument("--max-pixels", type=_count, metavar="N", help=message("cli.predict_max_pixels"))
     parser.add_argument("--device", default="auto", help=message("config.device"))
+    large = parser.add_argument_group(message("cli.predict_large"))
+    large.add_argument("--tile", type=_tile, metavar="N|auto", help=message("cli.tile"))
+    large.add_argument("--overlap", type=int, metavar="N", help=message("cli.overlap"))
+    video = parser.add_argument_group(message("cli.predict_video"))
+    video.add_argument("--every", type=_count, default=1, metavar="N", help=message("cli.every"))
+    video.add_argument("--track", action="store_true", help=message("cli.track"))
+    video.add_argument(
+        "--count-line", action="append", default=[], metavar="X1,Y1,X2,Y2", help=message("cli.count_line")
+    )
+    video.add_argument("--count-zone", action="append", default=[], metavar="X1,Y1,...", help=message("cli.count_zone"))
 
 
 def run(arguments: Namespace) -> int:
@@ -31,9 +42,27 @@ def run(arguments: Namespace) -> int:
         batch=arguments.batch,
         max_pixels=arguments.max_pixels,
         device=arguments.device,
+        tile=arguments.tile,
+        overlap=arguments.overlap,
+        every=arguments.every,
+        track=arguments.track,
+        count_lines=arguments.count_line,
+        count_zones=arguments.count_zone,
         lines=not arguments.json,
         verbose=True,
     )
     if arguments.json:
         print_json(result.as_json())
+    else:
+        write(result.text())
     return 1 if result.failed else 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ArgumentTypeError(message("cli.not_a_count", value=text))
+    return int(text)
+
+
+def _tile(text: str) -> int | str:
+    return text if text == "auto" else _count(text)

@@ -93,10 +93,10 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_batches(opened: Iterable[Opened], size: int) -> Iterator[list[Opened]]:
+def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Lists of `size`, the last one shorter."""
-    items = iter(opened)
-    while batch := list(islice(items, size)):
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
         yield batch
 
 

@@ -13,13 +13,13 @@ from PIL import Image
 
 from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS
-from manako.runtime.ahead import Opened, Source, in_batches, name_of, open_ahead
+from manako.runtime.ahead import Opened, Picture, Source, Unreadable, in_batches, name_of, open_ahead
 from manako.runtime.engine import Engine
 from manako.tasks import Outputs, Task, task_of
 from manako.types import Frame, Prediction, Sample
 
 BATCH = 16
-_ONE = (str, Path, bytes, Sample, Image.Image)
+_ONE = (str, Path, bytes, Sample, Image.Image, Picture, Unreadable)
 
 
 @dataclass(frozen=True, eq=False)

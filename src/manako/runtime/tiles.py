@@ -17,7 +17,7 @@ from PIL import Image
 
 from manako.errors import ImageError, ManakoError, UsageError
 from manako.images import Preprocess, open_image
-from manako.runtime.ahead import Source, in_batches, name_of, work_ahead
+from manako.runtime.ahead import Picture, Source, Unreadable, in_batches, name_of, work_ahead
 from manako.runtime.predictor import BATCH, Predictor, Result, finite_rows
 from manako.types import Frame, Prediction, Sample, Window
 
@@ -121,7 +121,11 @@ def _results(
 
 
 def upright(source: Source, max_pixels: int) -> Image.Image:
-    """The whole image, "RGB" or "L". Raises ImageError."""
+    """The whole image, "RGB" or "L". Raises DataError."""
+    if isinstance(source, Unreadable):
+        raise source.error
+    if isinstance(source, Picture):
+        return source.image
     if isinstance(source, Image.Image):
         return source if source.mode in ("L", "RGB") else source.convert("RGB")
     if isinstance(source, Sample):

@@ -62,7 +62,8 @@ class _Seen:
         borders = borders.reshape(-1, 2, 2)
         depth = np.minimum(sides - borders[:, :1], borders[:, 1:] - sides).reshape(-1, 4) / size
         near = np.abs(found.xyxy - borders.reshape(-1, 4)) / size
-        return cls(found, window, depth, (near < _BORDER).any(axis=1), limits)
+        cut: NDArray[np.bool_] = np.any(near < _BORDER, axis=1)
+        return cls(found, window, depth.astype(np.float32), cut, limits)
 
 
 def _moved(found: Detections, window: Window, height: int, width: int) -> Detections:
@@ -95,7 +96,7 @@ def _spans(runs: NDArray[np.int64]) -> NDArray[np.int64]:
     """(K, 2): where each run of 1 begins and ends."""
     ends = np.cumsum(runs)
     ones = ends[1::2]
-    spans = np.stack([ones - runs[1::2], ones], axis=1)
+    spans: NDArray[np.int64] = np.stack([ones - runs[1::2], ones], axis=1)
     return spans[spans[:, 1] > spans[:, 0]]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from manako.types import IGNORE, Segmentation, Window
 
 _ACROSS, _DOWN = 1, 0
+Kind = TypeVar("Kind", bound=np.generic)
 
 
 def join_regions(parts: Iterable[tuple[Window, Segmentation]], height: int, width: int) -> Segmentation:
@@ -84,5 +86,5 @@ def _ramp(count: int) -> NDArray[np.float32]:
     return np.clip(2 * place - 0.5, 0, 1)
 
 
-def _slice(values: NDArray[np.generic], start: int, stop: int | None, axis: int) -> NDArray[np.generic]:
+def _slice(values: NDArray[Kind], start: int, stop: int | None, axis: int) -> NDArray[Kind]:
     return values[start:stop] if axis == _DOWN else values[:, start:stop]

@@ -1,0 +1,81 @@
+"""What `predict` does with its sources: images, videos and cameras become a stream of results, by windows where asked,
+with objects followed and counted where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from manako.errors import UsageError
+from manako.images import IMAGE_SUFFIXES, MAX_PIXELS
+from manako.paths import find_images
+from manako.runtime import tiles, video
+from manako.runtime.ahead import Source
+from manako.runtime.counting import new_counting
+from manako.runtime.predictor import BATCH, Predictor, Result
+from manako.runtime.sequences import NewReading, followed
+from manako.tasks import Task
+
+FOLLOWED = ("detection", "instances")  # tasks whose predictions are single objects
+
+
+@dataclass(frozen=True)
+class Job:
+    """results: to be gone through once. readings: what to read from sequences. endless: until someone stops it."""
+
+    predictor: Predictor
+    results: Iterator[Result]
+    readings: tuple[NewReading, ...]
+    max_pixels: int
+    endless: bool
+
+
+def predict_sources(
+    predictor: Predictor,
+    sources: Sequence[str | Path],
+    *,
+    batch: int | None = None,
+    max_pixels: int | None = None,
+    tile: tiles.Tile | None = None,
+    overlap: int | None = None,
+    every: int = 1,
+    track: bool = False,
+    count_lines: Sequence[str] = (),
+    count_zones: Sequence[str] = (),
+) -> Job:
+    """As `api.predict`. Raises UsageError, and MissingExtraError where a video is named and OpenCV isn't there."""
+    cameras = any(video.is_camera(source) for source in sources)
+    videos = any(video.is_video(source) for source in sources)
+    if videos:
+        video.need_opencv()
+    if overlap is not None and tile is None:
+        raise UsageError("tiles.overlap_alone")
+    counted = bool(count_lines or count_zones)
+    if track or counted:
+        _check_objects(predictor.task)
+    limit = max_pixels or (MAX_PIXELS if tile is None else tiles.MAX_PIXELS)
+    size = batch or (1 if cameras else video.BATCH if videos else BATCH)
+    items = video.with_pictures(_found(sources), every=every, max_pixels=limit)
+    if tile is None:
+        results = predictor.predict(items, batch=size, max_pixels=limit)
+    else:
+        results = tiles.predict_tiled(predictor, items, tile=tile, overlap=overlap, batch=size, max_pixels=limit)
+    if track or counted:
+        results = followed(results, every=every)
+    readings = (new_counting(count_lines, count_zones, predictor.card.classes),) if counted else ()
+    return Job(predictor, results, readings, limit, cameras)
+
+
+def _found(sources: Iterable[str | Path]) -> Iterator[Source]:
+    """Cameras as they are; files, folders (their images and videos), patterns and lists as paths."""
+    for source in sources:
+        if video.is_camera(source):
+            yield source
+        else:
+            yield from find_images([source], suffixes=IMAGE_SUFFIXES | video.VIDEO_SUFFIXES)
+
+
+def _check_objects(task: Task[object]) -> None:  # type: ignore[type-var]
+    if task.name not in FOLLOWED:
+        raise UsageError("track.not_for_task", task=task.name)
