@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from manako.errors import DataError
 from manako.images import MAX_PIXELS
@@ -16,10 +15,11 @@ from manako.runtime.ahead import in_batches, open_ahead
 from manako.runtime.engine import Engine
 from manako.runtime.evaluate import aligned
 from manako.runtime.predictor import BATCH, finite_rows
-from manako.tasks import Outputs, task_of
+from manako.tasks import task_of
 from manako.types import Sample
 
 LARGEST_DIFFERENCE = 1e-4
+ROUNDING = 1e-5  # of a score
 SAME_ANSWERS = 0.999
 LOST_SCORE = 0.001  # a tenth of a point
 
@@ -28,6 +28,7 @@ LOST_SCORE = 0.001  # a tenth of a point
 class Parity:
     """max_difference: of any number of any output, over max(1, the largest number of that output, before).
 
+    Candidates are compared as a set.
     same_answers: share of images whose answer is the same (`Task.same`).
     score_before, score_after: the task's main metric.
     """
@@ -73,7 +74,7 @@ def compare(
         pixels = np.stack([o.pixels for o in items if o.pixels is not None])
         frames = [o.frame for o in items if o.frame is not None]
         outputs = before.run(pixels), after.run(pixels)
-        differences.append(_difference(*outputs))
+        differences.append(task.difference(*outputs))
         if not all(finite_rows(found, len(items)).all() for found in outputs):
             raise DataError("parity.not_finite")
         answers = [task.decode(found, frames, card.settings) for found in outputs]
@@ -85,17 +86,3 @@ def compare(
         raise DataError("parity.nothing")
     scores = [task.summarise(m, card.classes, intervals=False).main.value for m in measures]
     return Parity(len(same), max(differences), float(np.mean(same)), scores[0], scores[1], task.higher_is_better)
-
-
-def _difference(before: Outputs, after: Outputs) -> float:
-    each = [_distance(before[key], after[key]) for key in before]
-    return max(each) if all(np.isfinite(each)) else float("inf")
-
-
-def _distance(before: NDArray[Any], after: NDArray[Any]) -> float:
-    """Whole numbers (classes, places) differ by steps: `same_answers` and the score judge those."""
-    if before.shape != after.shape:
-        return float("inf")
-    if not np.issubdtype(before.dtype, np.floating):
-        return 0.0
-    return float(np.abs(before - after).max() / max(1.0, float(np.abs(before).max())))

@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from manako.errors import UsageError
@@ -107,6 +108,11 @@ class Task(ABC, Generic[Result]):
     def same(self, first: Result, second: Result) -> bool:
         """Whether a person would call the two the same answer (was the shipped model changed?)."""
 
+    def difference(self, before: Outputs, after: Outputs) -> float:
+        """How far the outputs of two engines lie apart: of any number, over max(1, the largest number of that output,
+        before). Whole numbers (classes, places) differ by steps: `same` and the score judge those."""
+        return max(distance(before[key], after[key]) for key in before)
+
     @abstractmethod
     def draw(
         self,
@@ -152,6 +158,16 @@ class Task(ABC, Generic[Result]):
     @abstractmethod
     def synthetic(self, folder: Path, *, seed: int, count: int) -> Dataset:
         """Generated images with exact truth, written to `folder` in a layout that people use, then read back."""
+
+
+def distance(before: NDArray[Any], after: NDArray[Any]) -> float:
+    """See `Task.difference`. Infinite where shapes differ or a number is not finite."""
+    if before.shape != after.shape:
+        return float("inf")
+    if not np.issubdtype(before.dtype, np.floating) or not before.size:
+        return 0.0
+    found = float(np.abs(before - after).max() / max(1.0, float(np.abs(before).max())))
+    return found if np.isfinite(found) else float("inf")
 
 
 def task_names() -> tuple[str, ...]:

@@ -103,6 +103,10 @@ class Detection(Task[Detections]):
     def same(self, first: Detections, second: Detections) -> bool:
         return _holds(first, second) and _holds(second, first)
 
+    def difference(self, before: Outputs, after: Outputs) -> float:
+        """Candidates of nearly equal scores may stand in another order: each is compared with the one nearest to it."""
+        return candidate_difference(before, after)
+
     def draw(
         self,
         image: Image.Image,
@@ -161,6 +165,30 @@ def best_candidates(
     order = np.flatnonzero(usable)
     order = order[np.argsort(-scores[order], kind="stable")]
     return order[suppress(boxes[order], labels[order], iou=iou, limit=MOST)[:MOST]]
+
+
+def candidate_difference(before: Outputs, after: Outputs) -> float:
+    """See `Detection.difference`. What the last place cut off in only one of the two is left out."""
+    if any(before[key].shape != after[key].shape for key in before):
+        return float("inf")
+    size = max(1.0, float(np.abs(before["boxes"]).max(initial=0)))
+    tables = [
+        np.concatenate([o["boxes"] / size, o["scores"][..., None], o["labels"][..., None].astype(np.float32)], 2)
+        for o in (before, after)
+    ]
+    found = max((_farthest(one, other) for one, other in zip(*tables, strict=True)), default=0.0)
+    return found if np.isfinite(found) else float("inf")
+
+
+def _farthest(before: NDArray[np.float32], after: NDArray[np.float32]) -> float:
+    """Of one image, (C, 6) each: boxes, score, class."""
+    last = float(after[:, 4].min(initial=1))
+    rows = before[before[:, 4] >= max(LOWEST, last + 1e-4 if last > 0 else 0)]
+    apart = np.abs(rows - after[: len(rows)]).max(axis=1, initial=0)
+    moved = np.flatnonzero(~(apart <= 1e-6))
+    for row in moved:
+        apart[row] = np.abs(rows[row] - after).max(axis=1).min()
+    return float(apart.max(initial=0))
 
 
 def _holds(first: Detections, second: Detections) -> bool:
