@@ -49,6 +49,7 @@ class RunConfig:
     # Data.
     imgsz: int | None = _option(kind=int, low=4, high=4096)
     aspect: float | None = _option(kind=float, low=0.1, high=10)  # width over height of the network's images
+    crop: int | None = _option(kind=int, low=0, high=4096)  # side of the windows to learn from, 0: whole images
     channels: int | None = _option(kind=int, choices="1 3")
     group_by: str | None = _option()
     max_pixels: int = _option(64_000_000, kind=int, low=1)

@@ -91,7 +91,7 @@ def bilinear(image, places):
 @pytest.mark.parametrize("how", [Augmentation(area=0.3, aspect=1.5), Augmentation(area=0.5, aspect=1.2, rotate=30)])
 def test_a_crop_against_one_pixel_at_a_time(how):
     images, u, size = pictures(), chance(), (12, 15)
-    made = resample(images, crop_maps(u, how, old=(20, 26)), size).numpy()
+    made = resample(images, crop_maps(u, how, old=(20, 26), new=size), size).numpy()
     for i in range(len(images)):
         places = crop_by_hand(u[i].double().numpy(), how, 20, 26, size)
         for channel in range(3):
@@ -101,7 +101,7 @@ def test_a_crop_against_one_pixel_at_a_time(how):
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.05, 1), st.floats(1, 3), st.integers(0, 1000))
 def test_a_crop_that_is_not_turned_lies_inside(area, aspect, seed):
-    maps = crop_maps(chance(16, seed), Augmentation(area=area, aspect=aspect), old=(20, 26))
+    maps = crop_maps(chance(16, seed), Augmentation(area=area, aspect=aspect), old=(20, 26), new=(16, 16))
     corners = torch.tensor([[-1.0, -1, 1], [1, -1, 1], [-1, 1, 1], [1, 1, 1]])
     x, y = (maps @ corners.T).unbind(1)
     assert x.min() > -1e-3 and x.max() < 26 + 1e-3

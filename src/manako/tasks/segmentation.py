@@ -8,7 +8,7 @@ compared with a threshold from validation images; with more, the nearest pixel's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -50,17 +50,21 @@ class SegmentationTask(Task[Segmentation]):
         return [Segmentation(_restored(ids, frame), _restored(score, frame)) for ids, score, frame in parts]
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Segmentation]]]) -> dict[str, float]:
-        """With two classes, the threshold with the best mean Dice of the second; with more there is none."""
-        dice: list[NDArray[np.float64]] = []
+        """With two classes, the threshold with the best mean Dice of the rarer one; with more there is none."""
+        dice: tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]] = ([], [])
+        pixels = np.zeros(2, np.int64)
         for outputs, frames, truths in batches:
             for ids, score, frame, truth in zip(outputs["class_id"], outputs["score"], frames, truths, strict=True):
                 known = truth.class_id != IGNORE
                 if ids.max(initial=0) > 1 or truth.class_id[known].max(initial=0) > 1:
                     return dict(self.settings)
-                dice.append(_dice_by_threshold(_restored(_second(ids, score), frame)[known], truth.class_id[known]))
-        if not dice:
+                second = _restored(_second(ids, score), frame)[known]
+                for index, each in enumerate(_dice_by_threshold(second, truth.class_id[known])):
+                    dice[index].append(each)
+                pixels += np.bincount(truth.class_id[known], minlength=2)
+        if not pixels.all():
             return dict(self.settings)
-        mean = np.nan_to_num(np.nanmean(dice, axis=0)) if np.isfinite(dice).any() else np.zeros(len(THRESHOLDS))
+        mean = np.nanmean(dice[int(pixels.argmin())], axis=0)
         best = np.flatnonzero(mean >= mean.max() - 1e-4)  # the middle of a plateau
         return {"threshold": float(THRESHOLDS[best[len(best) // 2]])}
 
@@ -193,15 +197,20 @@ def _by_threshold(probability: NDArray[np.generic], threshold: float) -> Segment
     return Segmentation(second.astype(np.uint8), np.where(second, probability, 1 - probability).astype(np.float32))
 
 
-def _dice_by_threshold(probability: NDArray[np.generic], truth: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Dice of one image at each of THRESHOLDS, NaN where there is nothing to find. All from two histograms."""
+def _dice_by_threshold(probability: NDArray[np.generic], truth: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+    """Dice of the first and of the second class of one image at each of THRESHOLDS, NaN where an image has none of it.
+
+    All from two histograms of the second's probability.
+    """
     steps = len(THRESHOLDS)
     level = np.floor(np.asarray(probability, np.float64) * (steps + 1) + 1e-6).astype(np.int64).clip(0, steps)
-    found, answered = (np.bincount(level[part], minlength=steps + 1) for part in (truth == 1, truth <= 1))
-    hits, answers = (np.cumsum(counts[::-1])[::-1][1:] for counts in (found, answered))
-    total = answers + found.sum()
-    dice: NDArray[np.float64] = np.where(found.sum() > 0, 2 * hits / np.maximum(total, 1), np.nan)
-    return dice
+    each = [np.bincount(level[truth == index], minlength=steps + 1) for index in (0, 1)]
+    below = [np.cumsum(counts)[:-1] for counts in each]  # of each class, pixels that are called the first
+    above = [counts.sum() - part for counts, part in zip(each, below, strict=True)]
+    for called, index in ((below, 0), (above, 1)):
+        total = each[index].sum()
+        dice = 2 * called[index] / np.maximum(called[0] + called[1] + total, 1)
+        yield dice if total else np.full(steps, np.nan)
 
 
 def _background(classes: Sequence[str]) -> int | None:

@@ -32,6 +32,8 @@ class Augmentation:
     flip: probability of a mirror image, left to right (right for photographs; wrong where left and right differ, as
     in digits and text). area: the smallest part of the image that a crop keeps. aspect: the crop is up to this many
     times wider or higher. shift: part of the side; only where nothing is cropped. rotate: degrees to either side.
+    window: crops have the network's size, enlarged or reduced up to `zoom` times, whatever the size of the image;
+    `area` says nothing then.
     brightness, contrast, saturation: factors 1 - x .. 1 + x. hue: part of the colour circle. erase: probability of a
     rectangle of the image's mean colour (Zhong et al. 2020).
     """
@@ -41,6 +43,8 @@ class Augmentation:
     aspect: float = 1.0
     shift: float = 0.0
     rotate: float = 0.0
+    window: bool = False
+    zoom: float = 1.25
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -49,7 +53,7 @@ class Augmentation:
 
     @property
     def resamples(self) -> bool:
-        return self.area < 1 or self.aspect > 1 or self.rotate > 0
+        return self.window or self.area < 1 or self.aspect > 1 or self.rotate > 0
 
     @property
     def recolours(self) -> bool:
@@ -58,10 +62,10 @@ class Augmentation:
 
 LEVELS = {
     "none": Augmentation(flip=0.0),
-    "light": Augmentation(area=0.5, aspect=1.15),
+    "light": Augmentation(area=0.5, aspect=1.15, zoom=1.1),
     "medium": Augmentation(area=0.25, aspect=1.33, rotate=10, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
     "strong": Augmentation(
-        area=0.15, aspect=1.33, rotate=10, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03, erase=0.25
+        area=0.15, aspect=1.33, rotate=10, zoom=1.5, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.03, erase=0.25
     ),
 }
 SMALL_LEVELS = {
@@ -91,7 +95,7 @@ def augment(batch: Batch, how: Augmentation, chance: Tensor, *, size: tuple[int,
     images, targets = batch.images, batch.targets
     height, width = images.shape[-2:]
     if how.resamples or (height, width) != size:
-        maps = crop_maps(chance, how, old=(height, width))
+        maps = crop_maps(chance, how, old=(height, width), new=size)
         images = resample(images, maps, size)
         if targets.moves:
             targets = targets.warp(pixel_maps(maps, old=(height, width), new=size), size)
@@ -107,13 +111,18 @@ def augment(batch: Batch, how: Augmentation, chance: Tensor, *, size: tuple[int,
     return Batch(images, targets)
 
 
-def crop_maps(chance: Tensor, how: Augmentation, *, old: tuple[int, int]) -> Tensor:
+def crop_maps(chance: Tensor, how: Augmentation, *, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
     """(N, 2, 3): x, y of the new image, -1..1, to pixels of the old one. The crop lies wholly inside unless rotated."""
     height, width = old
-    area = how.area + (1 - how.area) * chance[:, AREA]
     aspect = torch.exp(math.log(how.aspect) * (2 * chance[:, ASPECT] - 1))
-    wide = width * (area * aspect).sqrt().clamp_max(1)
-    high = height * (area / aspect).sqrt().clamp_max(1)
+    if how.window:
+        zoom = torch.exp(math.log(how.zoom) * (2 * chance[:, AREA] - 1))
+        wide = (new[1] / zoom * aspect.sqrt()).clamp_max(width)
+        high = (new[0] / zoom / aspect.sqrt()).clamp_max(height)
+    else:
+        area = how.area + (1 - how.area) * chance[:, AREA]
+        wide = width * (area * aspect).sqrt().clamp_max(1)
+        high = height * (area / aspect).sqrt().clamp_max(1)
     centre_x = wide / 2 + (width - wide) * chance[:, LEFT]
     centre_y = high / 2 + (height - high) * chance[:, TOP]
     turn = math.radians(how.rotate) * (2 * chance[:, ANGLE] - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -172,6 +172,9 @@ def make_feed(
     )
     if config.batch == "auto" or (config.augment == "auto" and how is None):
         raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")
+    how = replace(how or augmentation(config.augment, side=max(size)), window=bool(config.crop))
+    if config.crop:
+        size = (min(config.crop, size[0]), min(config.crop, size[1]))
     chunk = max(2, CHUNK_PIXELS // (size[0] * size[1]) // 2 * 2)
     batch = count if config.batch == "all" else int(config.batch)
     smallest = min(len(index) for index in batches(np.arange(count), batch))
@@ -180,7 +183,7 @@ def make_feed(
     return Feed(
         cache=data.train,
         truth=_lookup(data.train, collate, whole=learning.COMPACT and count * classes <= COMPACT_NUMBERS),
-        how=how or augmentation(config.augment, side=max(size)),
+        how=how,
         size=size,
         seed=config.seed,
         batch=batch,

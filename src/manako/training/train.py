@@ -244,7 +244,7 @@ def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
     validation = preprocess(config)
     height, width = validation.height, validation.width
-    if augmentation(config.augment, side=max(height, width)).resamples:
+    if augmentation(config.augment, side=max(height, width)).resamples and not config.crop:
         height, width = round(height * 1.15), round(width * 1.15)
     fit = "stretch" if validation.fit == "crop" else validation.fit
     training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)

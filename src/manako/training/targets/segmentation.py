@@ -109,6 +109,7 @@ RECIPE: Mapping[str, Any] = {
     "batch": "8",
 }
 LONGEST = 640  # pixels of the longer side
+WINDOW = 256  # pixels a side of what one step sees of an image
 
 
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
@@ -116,6 +117,7 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
     return {
         **RECIPE,
         "model": config.model or "unet",
+        "crop": WINDOW if facts.longer > 1.25 * WINDOW else 0,
         "imgsz": min(LONGEST, max(32, -(-facts.longer // 32) * 32)),
         "channels": 1 if facts.grey and config.weights == "none" else 3,
     }
