@@ -24,7 +24,7 @@ ERRORS = {
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 ASKS = ERRORS | {"message", "say", "bar"}  # functions that take a key first
 FILE_NAMES = re.compile(
-    r".*\.(json|jsonl|yaml|html|csv|npz|txt|md|onnx|safetensors|otf|ttf|svg|png|py|lock|log|tmp|pth|css|j2|js)"
+    r".*\.(json|jsonl|yaml|html|csv|tsv|npz|txt|md|onnx|safetensors|otf|ttf|svg|png|py|lock|log|tmp|pth|css|j2|js)"
 )
 
 

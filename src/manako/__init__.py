@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from manako.api import Run, check, cluster, evaluate, export, load, models, predict, train
+    from manako.api import Run, check, cluster, convert, evaluate, export, load, models, predict, train
     from manako.errors import ManakoError
 
 _HOMES = {
     **dict.fromkeys(
-        ("Run", "check", "cluster", "evaluate", "export", "load", "models", "predict", "train"), "manako.api"
+        ("Run", "check", "cluster", "convert", "evaluate", "export", "load", "models", "predict", "train"), "manako.api"
     ),
     "ManakoError": "manako.errors",
 }
@@ -31,6 +31,7 @@ __all__ = [
     "__version__",
     "check",
     "cluster",
+    "convert",
     "evaluate",
     "export",
     "load",

@@ -26,6 +26,7 @@ from manako.threads import wait_briefly
 DEMO_SCENES = 240  # generated for `manako demo --task`
 
 if TYPE_CHECKING:
+    from manako.conversion import Converted
     from manako.doctor.data import DataReport
     from manako.learn.neighbours.clustering import Clustering
     from manako.runtime.tiles import Tile
@@ -234,6 +235,23 @@ def cluster(
             seed=seed,
             embed=embed,
         )
+
+
+def convert(
+    data: str | Path,
+    out: str | Path,
+    *,
+    to: str,
+    task: str | None = None,
+    format: str | None = None,
+    link: bool = False,
+    verbose: bool = False,
+) -> Converted:
+    """The same labels, with their images, in another format ("coco", "yolo", "voc", "csv") in the new folder `out`."""
+    from manako.conversion import convert as convert_labels
+
+    with quiet(not verbose), counter("convert.bar") as progress:
+        return convert_labels(data, out, to=to, task=task, format=format, link=link, progress=progress)
 
 
 def demo_data(folder: str | Path, *, task: str = "classification") -> Path:

@@ -10,6 +10,7 @@ import errno
 import glob
 import os
 import re
+import shutil
 import sys
 import threading
 import unicodedata
@@ -110,6 +111,30 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def new_folder(out: Path, *, apart_from: Path) -> Iterator[Path]:
+    """A folder to fill, which gets the name `out` when all went well and is removed when not.
+
+    Raises UsageError where `out` holds something or lies within `apart_from`, StorageError where it can't be written.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError("check.out_not_empty", folder=out)
+    if out.resolve().is_relative_to(apart_from.resolve()):
+        raise UsageError("check.out_in_data", folder=out, data=apart_from)
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if out.exists():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise StorageError("storage.unwritable", file=out, reason=error.strerror) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -12,8 +12,7 @@ from pathlib import Path
 from manako import idx
 from manako.decode import open_image
 from manako.duplicates import Look, same
-from manako.errors import StorageError, UsageError
-from manako.paths import atomic_write
+from manako.paths import atomic_write, new_folder
 from manako.types import Dataset, Labels, Sample
 
 # Of equal images in several parts, the one that measures is kept: training must not have seen it.
@@ -26,31 +25,13 @@ def write_cleaned(dataset: Dataset, looks: Sequence[Look], out: Path) -> Path:
     Raises UsageError where `out` holds something or lies within the data, StorageError where it can't be written;
     then nothing is left behind.
     """
-    _check_place(dataset.root, out)
     removed = _removed(dataset, looks)
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with new_folder(out, apart_from=dataset.root) as partial:
         for index, sample in enumerate(dataset.samples):
             if index not in removed:
                 _copy(sample, partial / _place(dataset, sample))
         atomic_write(partial / "removed.csv", _list_of(dataset, removed))
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    except OSError as error:
-        raise StorageError("storage.unwritable", file=out, reason=error.strerror) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return out
-
-
-def _check_place(root: Path, out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("check.out_not_empty", folder=out)
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UsageError("check.out_in_data", folder=out, data=root)
 
 
 def _removed(dataset: Dataset, looks: Sequence[Look]) -> dict[int, str]:

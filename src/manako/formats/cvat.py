@@ -85,14 +85,14 @@ def _read_image(
     try:
         found = finder.find(name)
     except DataError as error:
-        objects.problems.append(find_problem(error, file, image.line, "image.name", name))
+        objects.problems.append(find_problem(error, file, image.line, "image[name]", name))
         return
     height, width = (_whole(image.attributes.get(side, "")) for side in ("height", "width"))
     subset = SPLIT_NAMES.get(image.attributes.get("subset", "").lower())
     split = subset or split_of(file.relative_to(tree.root).as_posix()) or split_of_folder(found)
     source = objects.source(file, "{}")
     if objects.has(found):
-        objects.wrong("labels.repeated_image", (source, image.line, 0), name, "image.name")
+        objects.wrong("labels.repeated_image", (source, image.line, 0), name, "image[name]")
     number = objects.image(found, height, width, split)
     for node in image.children:
         if node.tag not in _REGIONS:

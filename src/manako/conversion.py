@@ -1,0 +1,193 @@
+"""One format of labels into another, with the images: what `manako convert` does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Protocol, cast
+
+from manako import idx
+from manako.decode import image_size, open_image
+from manako.errors import DataError, ManakoError, UsageError
+from manako.formats import read_dataset, readers
+from manako.messages import message
+from manako.paths import new_folder
+from manako.types import Dataset, Detections, Prediction, Problem, Sample, Skeleton, Split
+
+Progress = Callable[[int, int], None]
+SHORT = {"csv": "boxes_table"}
+_LAYOUT = {"images", "jpegimages", "image", "img", "imgs"}
+_PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+class Writer(Protocol):
+    """What a format that can be converted to offers. HOLDS: of `_kinds`, what the format has room for."""
+
+    IMAGES: ClassVar[str]
+    HOLDS: ClassVar[frozenset[str]]
+
+    def __init__(self, folder: Path, classes: Any, *, skeleton: Skeleton | None = None) -> None: ...
+
+    def add(self, image: str, width: int, height: int, prediction: Any, *, split: Split | None = None) -> None: ...
+
+    def finish(self) -> Path: ...
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written. lost: kind -> how many, of what the new format has no room for. problems: of the old labels."""
+
+    folder: Path
+    format: str
+    to: str
+    images: int
+    objects: int
+    lost: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that the old labels name could be used."""
+        return all(problem.severity == "note" for problem in self.problems)
+
+    def text(self) -> str:
+        facts = {"folder": self.folder, "format": self.format, "to": self.to}
+        lines = [message("convert.done", images=self.images, objects=self.objects, **facts)]
+        lines += [message(f"convert.lost_{kind}", count=count, to=self.to) for kind, count in self.lost.items()]
+        lines += [message(problem.code, **problem.facts) for problem in self.problems]
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "folder": str(self.folder),
+            "format": self.format,
+            "to": self.to,
+            "images": self.images,
+            "objects": self.objects,
+            "lost": dict(self.lost),
+            "problems": [{"code": p.code, "message": message(p.code, **p.facts)} for p in self.problems],
+        }
+
+
+def convert(
+    data: str | Path,
+    out: str | Path,
+    *,
+    to: str,
+    task: str | None = None,
+    format: str | None = None,
+    link: bool = False,
+    progress: Progress | None = None,
+) -> Converted:
+    """Read labels and write them, with their images, to the new folder `out`.
+
+    to: "coco", "yolo", "voc", "csv". link: don't copy images, give the same files a second name (hard links). Raises
+    UsageError where `out` holds something or the format is unknown, DataError where the labels can't be read.
+    """
+    name = SHORT.get(to, to)
+    dataset = _read(data, task, format)
+    writer_of = _writer(name, to, dataset.task)
+    problems = list(dataset.problems)
+    lost: Counter[str] = Counter()
+    objects = images = 0
+    with new_folder(Path(out), apart_from=dataset.root) as folder:
+        writer = writer_of(folder, dataset.classes, skeleton=dataset.skeleton)
+        kinds = writer.HOLDS
+        for done, (place, sample) in enumerate(_places(dataset), 1):
+            try:
+                height, width = image_size(sample.image, sample.frame)
+                truth = sample.truth
+            except DataError as error:
+                problems.append(Problem(error.code, error.facts, "error"))
+                continue
+            if truth is not None:
+                writer.add(place, width, height, truth, split=sample.split)
+                lost.update({kind: n for kind, n in _kinds(truth).items() if n and kind not in kinds})
+                objects += len(truth) if isinstance(truth, Detections) else 1
+            _copy(sample, folder / writer.IMAGES / place, link)
+            images += 1
+            if progress is not None:
+                progress(done, len(dataset.samples))
+        lost.update(_of_dataset(dataset, kinds))
+        writer.finish()
+    return Converted(Path(out), dataset.format, to, images, objects, +lost, tuple(problems))
+
+
+def _read(data: str | Path, task: str | None, format: str | None) -> Dataset:
+    """With outlines, where there are any."""
+    if task is None:
+        with contextlib.suppress(ManakoError):
+            return read_dataset(data, task="instances", format=format)
+    return read_dataset(data, task=task, format=format)
+
+
+def _writer(name: str, to: str, task: str) -> type[Writer]:
+    known = readers()
+    able = [n for n, reader in known.items() if hasattr(getattr(reader, "Writer", None), "HOLDS")]
+    short = {long: word for word, long in SHORT.items()}
+    if name not in able:
+        raise UsageError("convert.unknown", to=to, known=", ".join(short.get(n, n) for n in able))
+    module: Any = known[name]
+    if task not in module.WRITES:
+        raise UsageError("convert.not_for_task", to=to, task=task)
+    return cast(type[Writer], module.Writer)
+
+
+def _places(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
+    """Where each image goes below the images' folder: into its part, and as it was, less the old layout's folders. No
+    two get names that differ in the suffix only: their label files would be one."""
+    taken: set[str] = set()
+    for sample in dataset.samples:
+        parts = PurePosixPath(sample.id.replace("#", "_")).parts
+        left_out = _LAYOUT | (_PARTS if sample.split else set())
+        kept = [part for part in parts[:-1] if part.lower() not in left_out and part not in ("..", "/")]
+        path = PurePosixPath(*([sample.split] if sample.split else []), *kept, parts[-1])
+        if idx.is_idx_images(sample.image):
+            path = path.with_name(path.name + ".png")
+        if str(path.with_suffix("")).casefold() in taken:
+            path = path.with_name(f"{path.stem}_{path.suffix[1:]}_{len(taken)}{path.suffix}")
+        taken.add(str(path.with_suffix("")).casefold())
+        yield str(path), sample
+
+
+def _kinds(truth: Prediction) -> dict[str, int]:
+    """How many of what some formats have no room for."""
+    if not isinstance(truth, Detections):
+        return {}
+    outlines = [outline for outline in truth.outlines or () if outline is not None]
+    return {
+        "outlines": len(outlines),
+        "parts": sum(len(outline.polygons) > 1 for outline in outlines),
+        "holes": sum(outline.runs is not None for outline in outlines),
+        "crowds": 0 if truth.crowd is None else int(truth.crowd.sum()),
+        "scores": int((truth.score < 1).sum()),
+        "tracks": 0 if truth.track is None else len(truth),
+    }
+
+
+def _of_dataset(dataset: Dataset, kinds: frozenset[str]) -> dict[str, int]:
+    used = {int(c) for s in dataset.samples if isinstance(s.target, Detections) for c in s.target.class_id}
+    found = {
+        "unused_classes": len(dataset.classes) - len(used),
+        "groups": sum(sample.group is not None for sample in dataset.samples),
+    }
+    return {kind: count for kind, count in found.items() if kind not in kinds}
+
+
+def _copy(sample: Sample, target: Path, link: bool) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if sample.frame or idx.is_idx_images(sample.image):
+        open_image(sample.image, sample.frame).save(target)
+        return
+    if link:
+        try:
+            os.link(sample.image.resolve(), target)
+            return
+        except OSError:  # another disk, or one without links
+            pass
+    shutil.copyfile(sample.image, target)
