@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from manako.blocks.assignment import task_aligned
 from manako.blocks.box_loss import distribution_focal_loss, expected_distance, quality_loss
 from manako.blocks.boxes import complete_iou
+from manako.blocks.candidates import best, pick
 from manako.blocks.csp import ConvNorm, CspEncoder
 from manako.blocks.encoder import Encoder
 from manako.blocks.folding import fix_norms
@@ -154,8 +155,7 @@ def sides_to_boxes(distances: Tensor, cells: Tensor) -> Tensor:
 def best_candidates(classes: Tensor, distances: Tensor, cells: Tensor) -> dict[str, Tensor]:
     """The task's outputs: the best pairs of a cell and a class, best first."""
     kinds = classes.shape[2]
-    scores = classes.float().flatten(1)
-    best, index = scores.topk(min(CANDIDATES, scores.shape[1]), 1)
-    cell = index // kinds
-    chosen = distances.gather(1, cell[..., None].expand(-1, -1, distances.shape[2]))
-    return {"boxes": sides_to_boxes(chosen, cells[cell]), "scores": best.sigmoid(), "labels": index % kinds}
+    score, place = best(classes.float().flatten(1), CANDIDATES)
+    cell = place // kinds
+    boxes = sides_to_boxes(pick(distances, cell), cells[cell])  # of these alone: most cells are not asked
+    return {"boxes": boxes, "scores": score.sigmoid(), "labels": place % kinds}

@@ -19,7 +19,6 @@ from manako.tasks import task_of
 from manako.types import Sample
 
 LARGEST_DIFFERENCE = 1e-4
-ROUNDING = 1e-5  # of a score
 SAME_ANSWERS = 0.999
 LOST_SCORE = 0.001  # a tenth of a point
 
@@ -28,7 +27,6 @@ LOST_SCORE = 0.001  # a tenth of a point
 class Parity:
     """max_difference: of any number of any output, over max(1, the largest number of that output, before).
 
-    Candidates are compared as a set.
     same_answers: share of images whose answer is the same (`Task.same`).
     score_before, score_after: the task's main metric.
     """
