@@ -110,7 +110,7 @@ def _runs(spans: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     starts = spans[fresh, 0]
     stops = reach[np.r_[np.flatnonzero(fresh)[1:] - 1, len(spans) - 1]]
     edges = np.r_[0, np.stack([starts, stops], axis=1).ravel(), count]
-    runs = np.diff(edges)
+    runs: NDArray[np.int64] = np.diff(edges)
     return runs if runs[-1] else runs[:-1]
 
 
