@@ -44,7 +44,7 @@ Key = tuple[str, ...]
 
 @dataclass
 class Found:
-    """Files by key, names relative to the root. kitti: of the depth maps, those that a 256th of a metre counts."""
+    """Files by split and key, names relative to the root."""
 
     images: dict[tuple[Split | None, Key], str] = field(default_factory=dict)
     depths: dict[tuple[Split | None, Key], str] = field(default_factory=dict)
@@ -110,9 +110,10 @@ def _rank(suffix: str) -> int:
 
 
 def _is_depth(folders: list[str], stem: str) -> bool:
-    if _SAYS_IMAGE.search(stem):
-        return False
-    return bool(DEPTH_FOLDERS & set(folders)) or bool(_SAYS_DEPTH.search(stem))
+    """The folder's word is worth more: depth/rgb_1.png is named like its image."""
+    if DEPTH_FOLDERS & set(folders):
+        return True
+    return bool(_SAYS_DEPTH.search(stem)) and not _SAYS_IMAGE.search(stem)
 
 
 def _split(folders: list[str]) -> Split | None:
