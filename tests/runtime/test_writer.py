@@ -5,17 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from runtime_helpers import NAMES, MeanEngine
+from simple_engines import BlockEngine, Blocks, FilterEngine, Greys
 
-from manako.errors import StorageError, UsageError
+from manako.errors import ImageError, StorageError, UsageError
+from manako.runtime import label_files
+from manako.runtime.ahead import Picture
 from manako.runtime.predictor import Predictor, Result
 from manako.runtime.writer import root_of, write_results
+from manako.types import Detections, Prediction, Segmentation, Skeleton
 
 NAMES_OF_FILES = ["a.png", "b,\n'\"c.png", "りんご.png", "d.png"]
 
@@ -106,3 +110,77 @@ def test_the_root_of_sources(folder: Path) -> None:
     assert root_of([folder / "0" / "a.png", folder / "1"]) == folder.resolve()
     assert root_of([str(folder / "*" / "*.png")]) == folder.resolve()
     assert root_of([]) is None
+
+
+class Recorder:
+    """A format's `Writer` that keeps what it is given."""
+
+    def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
+        self.folder, self.classes, self.skeleton = folder, classes, skeleton
+        self.rows: list[str] = []
+
+    def add(self, image: str, width: int, height: int, prediction: Prediction) -> None:
+        assert isinstance(prediction, Detections)
+        self.rows.append(f"{image} {width} {height} {prediction.score.tolist()}")
+
+    def finish(self) -> Path:
+        (self.folder / "labels.txt").write_text("\n".join(self.rows), "utf-8")
+        return self.folder / "labels.txt"
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(label_files, "written_by", lambda task: {"recorded": Recorder} if task == "detection" else {})
+
+
+def some(folder: Path) -> Iterator[Result]:
+    scores = np.array([0.9, 0.3], np.float32)
+    found = Detections(np.array([[0, 0, 5, 5]] * 2, np.float32), np.zeros(2, np.int64), scores, confidence=0.5)
+    picture = Picture(str(folder / "walk.mp4"), 17, 0.5, 25.0, Image.new("RGB", (9, 9)))
+    sources = [folder / "a.png", folder / "deep" / "りんご.jpg", Path("/elsewhere/b.png"), picture]
+    yield from (Result(source, "x", 30, 20, found) for source in sources)
+    yield Result(folder / "c.png", "x", error=ImageError("image.empty", file="c.png"))
+
+
+@pytest.mark.usefixtures("recorded")
+def test_labels_for_other_programs(tmp_path: Path) -> None:
+    predictor, stream = Predictor(BlockEngine(32, 32), Blocks()), io.StringIO()
+    out, root = tmp_path / "out", tmp_path / "in"
+    written = write_results(some(root), predictor, stream=stream, out=out, format="recorded", root=root)
+    assert (written.done, written.failed, written.file) == (4, 1, out / "recorded" / "labels.txt")
+    score = "30 20 [0.8999999761581421]"  # what is below the confidence isn't shown
+    names = ["a.png", "deep/りんご.jpg", "elsewhere/b.png", "walk_000017.jpg"]
+    assert written.file and written.file.read_text("utf-8").splitlines() == [f"{name} {score}" for name in names]
+    assert stream.getvalue() == "" and [p.name for p in out.iterdir()] == ["recorded"]
+    with pytest.raises(UsageError, match="recorded"):  # never over what is there
+        write_results(some(root), predictor, out=out, format="recorded", root=root)
+
+    def interrupted() -> Iterator[Result]:
+        yield from list(some(root))[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_results(interrupted(), predictor, out=tmp_path / "cut", format="recorded", root=root)
+    assert [p.name for p in (tmp_path / "cut").iterdir()] == ["recorded.partial"]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_format_that_can_not_hold_the_task_is_refused(tmp_path: Path) -> None:
+    predictor = Predictor(MeanEngine())
+    with pytest.raises(UsageError, match="json, csv"):
+        write_results([], predictor, out=tmp_path / "out", format="recorded")
+    with pytest.raises(UsageError, match="--out"):
+        write_results([], Predictor(BlockEngine(32, 32), Blocks()), format="recorded")
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_as_labels(tmp_path: Path) -> None:
+    """With a real format: what was predicted is read back."""
+    (tmp_path / "in").mkdir()
+    Image.linear_gradient("L").save(tmp_path / "in" / "a.png")
+    predictor = Predictor(FilterEngine(64, 64), Greys())
+    results = list(predictor.predict([tmp_path / "in" / "a.png"]))
+    written = write_results(results, predictor, out=tmp_path / "out", format="masks", root=tmp_path / "in")
+    assert written.file and isinstance(results[0].prediction, Segmentation)
+    with Image.open(written.file / "a.png") as mask:
+        assert (np.asarray(mask) == results[0].prediction.class_id).all()
