@@ -95,9 +95,9 @@ def flips_of(points: Sequence[str]) -> tuple[Pair, ...]:
         for left, right in _SIDES:
             other = place.get(_swapped(name, left, right))
             if other is not None and other != i:
-                found.append((i, other))
+                found.append((min(i, other), max(i, other)))
                 break
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def side_of(name: str) -> str:

@@ -22,10 +22,11 @@ from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of, split_of_folder
 from manako.paths import atomic_write, printable
 from manako.skeletons import complete
-from manako.types import Dataset, Poses, Prediction, Problem, Sample, Skeleton
+from manako.types import Dataset, Poses, Prediction, Problem, Sample, Skeleton, Split
 
 TASKS = ("pose",)
 WRITES = ("pose",)
+PREFERENCE = 70  # over `coco`, which sees boxes in the same files
 _LISTS = ("images", "annotations", "categories")
 
 
@@ -182,44 +183,47 @@ def _poses(
 
 
 class Writer:
-    """Key points of images as one file that other programs read, with the skeleton and each subject's score."""
+    """Key points of images as files that other programs read, one a split, with the skeleton and subjects' scores."""
+
+    IMAGES = "images"
+    HOLDS = frozenset({"unused_classes"})
 
     def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
-        self._path = folder / "annotations" / "keypoints.json"
-        self._images: list[dict[str, object]] = []
-        self._entries: list[dict[str, object]] = []
+        self._folder = Path(folder) / "annotations"
+        self._parts: dict[str, tuple[list[dict[str, object]], list[dict[str, object]]]] = {}
         self._category: dict[str, object] = {"id": 1, "name": "subject", "keypoints": list(classes)}
         if skeleton:
             for name, pairs in (("skeleton", skeleton.limbs), ("flips", skeleton.flips)):
                 self._category[name] = [[a + 1, b + 1] for a, b in pairs]
             self._category["sigmas"] = list(skeleton.sigmas)
 
-    def add(self, image: str, width: int, height: int, prediction: Prediction) -> None:
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
         assert isinstance(prediction, Poses)
-        number = len(self._images) + 1
-        self._images.append({"id": number, "file_name": image, "width": width, "height": height})
-        for box, xy, score, area in zip(
-            prediction.xyxy.tolist(), prediction.xy, prediction.score, prediction.area, strict=True
-        ):
-            flags = np.where(np.isnan(xy).any(-1), 0, np.where(score == HIDDEN, 1, np.where(score > 0, 2, 0)))
-            placed = np.where(flags[:, None] > 0, xy, 0).round(3).astype(float)
-            flat = [v for (x, y), flag in zip(placed.tolist(), flags.tolist(), strict=True) for v in (x, y, flag)]
-            left, top, right, bottom = box
-            self._entries.append(
-                {
-                    "id": len(self._entries) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "keypoints": flat,
-                    "num_keypoints": int((flags > 0).sum()),
-                    "bbox": [round(v, 3) for v in (left, top, right - left, bottom - top)],
-                    "area": round(float(area), 3),
-                    "score": round(float(np.where(flags > 0, score, 0).mean()), 6),
-                }
-            )
+        images, entries = self._parts.setdefault(f"keypoints_{split}" if split else "keypoints", ([], []))
+        images.append({"id": len(images) + 1, "file_name": image, "width": width, "height": height})
+        for row in range(len(prediction)):
+            about = {"id": len(entries) + 1, "image_id": len(images), "category_id": 1}
+            entries.append(about | _entry(prediction, row))
 
     def finish(self) -> Path:
-        content = {"images": self._images, "annotations": self._entries, "categories": [self._category]}
-        atomic_write(self._path, json.dumps(content, ensure_ascii=False) + "\n")
-        return self._path
+        for name, (images, entries) in (self._parts or {"keypoints": ([], [])}).items():
+            content = {"images": images, "annotations": entries, "categories": [self._category]}
+            atomic_write(self._folder / f"{name}.json", json.dumps(content, ensure_ascii=False) + "\n")
+        return self._folder if len(self._parts) > 1 else self._folder / f"{next(iter(self._parts), 'keypoints')}.json"
+
+
+def _entry(poses: Poses, row: int) -> dict[str, object]:
+    """One subject. A region without points is a crowd."""
+    xy, score = poses.xy[row], poses.score[row]
+    known = (score > 0) & ~np.isnan(xy).any(-1)
+    flags = np.where(known, np.where(score == HIDDEN, 1, 2), 0).tolist()
+    placed = np.where(known[:, None], xy.astype(np.float64).round(4), 0).tolist()
+    left, top, right, bottom = poses.xyxy[row].astype(np.float64).round(4).tolist()
+    return {
+        "iscrowd": int(not known.any()),
+        "keypoints": [v for (x, y), flag in zip(placed, flags, strict=True) for v in (x, y, flag)],
+        "num_keypoints": int(known.sum()),
+        "bbox": [left, top, round(right - left, 4), round(bottom - top, 4)],
+        "area": round(float(poses.area[row]), 4),
+        "score": round(float(np.where(known, score, 0).mean()), 6),
+    }

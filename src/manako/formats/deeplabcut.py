@@ -16,24 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manako.errors import DataError, ImageError, LabelError
-from manako.formats import coco_keypoints
 from manako.formats._keypoints import SEEN, UNKNOWN, Oddities, checked, poses
 from manako.formats._text import csv_rows, read_text
 from manako.formats._tree import Tree, find_problem, first_files, head_of, split_of_folder
 from manako.images import image_size
 from manako.paths import atomic_write, printable
 from manako.skeletons import complete
-from manako.types import Dataset, Poses, Prediction, Problem, Sample, Skeleton
+from manako.types import Dataset, Poses, Prediction, Problem, Sample, Skeleton, Split
 
 TASKS = ("pose",)
 WRITES = ("pose",)
+PREFERENCE = 50  # COCO key points know boxes and hidden points as well
 _HEADS = ("scorer", "individuals", "bodyparts", "coords")
 _CLIMBS = 2  # folders above a CSV file in which its images may lie
 
 
 def recognise(path: Path) -> bool:
-    """A folder that also holds COCO key points is left to them: they know boxes and hidden points as well."""
-    return bool(_files(path)) and not (path.is_dir() and coco_keypoints.recognise(path))
+    return bool(_files(path))
 
 
 def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
@@ -163,14 +162,17 @@ def _find(tree: Tree, file: Path, name: str) -> str:
 
 
 class Writer:
-    """One table for all images; several subjects get the row `individuals`."""
+    """One table for all images; several subjects get the row `individuals`. Which points are hidden is lost."""
+
+    IMAGES = "images"
+    HOLDS: frozenset[str] = frozenset({"unused_classes"})
 
     def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
-        self._path = folder / "CollectedData_manako.csv"
+        self._path = Path(folder) / "CollectedData_manako.csv"
         self._classes = tuple(classes)
         self._rows: list[tuple[str, NDArray[np.float32]]] = []
 
-    def add(self, image: str, width: int, height: int, prediction: Prediction) -> None:
+    def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
         assert isinstance(prediction, Poses)
         self._rows.append((image, prediction.xy))
 
