@@ -44,7 +44,9 @@ class LabelFiles:
     def __init__(self, predictor: Predictor, out: Path, format: str, root: Path | None) -> None:
         card, task = predictor.card, predictor.task.name
         known = written_by(task)
-        if format not in known:
+        longer = [name for name in known if name.startswith(f"{format}_")]  # "coco" of poses is "coco_keypoints"
+        name = format if format in known or len(longer) != 1 else longer[0]
+        if name not in known:
             raise UsageError("predict.format", format=format, task=task, known=", ".join(("json", "csv", *known)))
         self.folder = out / format
         self._partial = out / f"{format}.partial"
@@ -55,7 +57,7 @@ class LabelFiles:
             self._partial.mkdir(parents=True)
         except OSError as error:
             raise StorageError("storage.unwritable", file=self._partial, reason=error.strerror) from error
-        self._writer = known[format](self._partial, card.classes, skeleton=card.skeleton)
+        self._writer = known[name](self._partial, card.classes, skeleton=card.skeleton)
         self._root = root
         self._count = 0
 
