@@ -18,7 +18,7 @@ from manako.messages import message
 from manako.metrics.boxes import areas, overlaps, suppress
 from manako.metrics.detection import ImageScore
 from manako.tasks import Json, Output, Outputs, Task
-from manako.types import Dataset, Detections, Evaluation, Frame
+from manako.types import Dataset, Detections, Evaluation, Frame, Window
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -106,6 +106,11 @@ class Detection(Task[Detections]):
     def difference(self, before: Outputs, after: Outputs) -> float:
         """Candidates of nearly equal scores may stand in another order: each is compared with the one nearest to it."""
         return candidate_difference(before, after)
+
+    def join(self, parts: Iterable[tuple[Window, Detections]], height: int, width: int) -> Detections:
+        from manako.tasks._join_boxes import join_boxes
+
+        return join_boxes(parts, height, width)
 
     def draw(
         self,
