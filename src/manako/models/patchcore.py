@@ -19,6 +19,7 @@ from torch.nn import functional
 from manako.blocks.encoder import Encoder
 from manako.blocks.layers import check_imgsz, check_range
 from manako.blocks.memory_bank import PatchSample, core_set, distance_to_other_images, nearest_distance
+from manako.blocks.mirror_image import Blur
 from manako.blocks.model import Model
 from manako.blocks.pretrained import start
 
@@ -76,7 +77,7 @@ class Patchcore(Model):
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width)[:, : min(dims, width)].clone())
         self.register_buffer("bank", torch.zeros(bank, min(dims, width)))
-        self.blur = _Blur(smooth * imgsz / strides[first])
+        self.blur = Blur(smooth * imgsz / strides[first])
         self.centre: Tensor
         self.whitening: Tensor
         self.bank: Tensor
@@ -136,26 +137,6 @@ class Patchcore(Model):
             found = list(part.parameters())
             if found:
                 yield found
-
-
-class _Blur(nn.Module):
-    """A Gaussian blur of maps (N, 1, h, w), edges repeated. spread: in cells; 0 leaves the map alone."""
-
-    def __init__(self, spread: float) -> None:
-        super().__init__()
-        self.reach = round(2.5 * spread)
-        steps = torch.arange(-self.reach, self.reach + 1).float()
-        weights = torch.exp(-0.5 * (steps / max(spread, 1e-3)).square())
-        self.register_buffer("weights", weights / weights.sum(), persistent=False)
-        self.weights: Tensor
-
-    def forward(self, maps: Tensor) -> Tensor:
-        if not self.reach:
-            return maps
-        across = functional.pad(maps, (self.reach, self.reach, 0, 0), mode="replicate")
-        across = functional.conv2d(across, self.weights.view(1, 1, 1, -1))
-        down = functional.pad(across, (0, 0, self.reach, self.reach), mode="replicate")
-        return functional.conv2d(down, self.weights.view(1, 1, -1, 1))
 
 
 def image_pixels(images: Tensor) -> Tensor:
