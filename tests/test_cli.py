@@ -14,6 +14,7 @@ from manako.messages import set_language
 
 USES = {
     "check": ["check", "{missing}"],
+    "convert": ["convert", "{missing}", "out", "--to", "yolo"],
     "train": ["train", "{missing}"],
     "evaluate": ["evaluate", "{missing}"],
     "predict": ["predict", "{missing}", "x.png"],

@@ -46,8 +46,8 @@ class JsonMembers:
             at = yield from self._members(at)
         else:
             raise json.JSONDecodeError("neither an object nor a list", self._text, at)
-        if self._skip(at) != len(self._text):
-            raise json.JSONDecodeError("something follows the end", self._text, at)
+        if (end := self._skip(at)) != len(self._text):
+            raise json.JSONDecodeError("something follows the end", self._text, end)
 
     def _members(self, at: int) -> Turns:
         at = self._skip(at + 1)
