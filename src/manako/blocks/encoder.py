@@ -126,6 +126,8 @@ class Encoder(nn.Module):
 
     forward: (N, C, H, W), normalised -> a list of maps (N, channels[i], H / strides[i], W / strides[i]).
     mean, std, pretrained, notice and notes are the library's, for the model that holds the encoder to take over.
+    stride: what the coarsest maps are reduced by; below 32 the last layers are dilated instead, where the network knows
+    that. levels: how many maps; None: all that the network has.
     """
 
     def __init__(
@@ -136,15 +138,20 @@ class Encoder(nn.Module):
         imgsz: int = 224,
         weights: str = "auto",
         any_licence: bool = False,
+        stride: int = 32,
+        levels: int | None = None,
     ) -> None:
         super().__init__()
+        arguments: dict[str, Any] = {"features_only": True}
+        arguments |= {"output_stride": stride} if stride != 32 else {}
+        arguments |= {"out_indices": tuple(range(levels))} if levels else {}
         made = timm_network(
             network,
             channels=channels,
             imgsz=imgsz,
             weights=weights,
             any_licence=any_licence,
-            arguments={"features_only": True},
+            arguments=arguments,
         )
         self.network = made.network
         self.mean, self.std, self.pretrained = made.mean, made.std, made.pretrained
@@ -152,6 +159,9 @@ class Encoder(nn.Module):
         information: Any = made.network.feature_info
         self.channels: tuple[int, ...] = tuple(information.channels())
         self.strides: tuple[int, ...] = tuple(information.reduction())
+        if levels and hasattr(self.network, "blocks"):  # some networks keep the layers behind the last map
+            last = str(information.module_name()[-1]).partition(".")[2]
+            self.network.blocks = self.network.blocks[: int(last) + 1]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)

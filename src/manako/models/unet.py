@@ -78,8 +78,8 @@ class Unet(Segmenter):
             yield from parameter_stages(*body.down, *body.ups, *body.steps, body.head)
         else:
             assert isinstance(body, OverEncoder)
-            last = nn.ModuleList([body.detail, body.ups, body.head])
-            yield from parameter_stages(*body.encoder.network.children(), last)
+            yield from body.encoder.stages()
+            yield from parameter_stages(nn.ModuleList([body.detail, body.ups, body.head]))
 
 
 class Double(nn.Sequential):

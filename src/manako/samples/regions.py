@@ -17,12 +17,12 @@ from manako.types import Segmentation
 CLASSES = ("background", "disc", "bar", "ring")
 HEIGHT, WIDTH = 80, 96
 _FINE = 4  # drawn larger and reduced, so that borders are soft as in a photograph
-_MOST = 4  # objects in an image
+_MOST = 3  # objects in an image
 _INK = np.array([(60, 64, 72), (206, 92, 60), (66, 140, 202), (222, 190, 70)], np.float64)
 
 
 def write_regions(folder: Path, *, seed: int, count: int) -> Path:
-    """`count` colour PNG files (96 x 80) with 1 to 4 discs, bars and rings in `images/`, indexed masks in `masks/`.
+    """`count` colour PNG files (96 x 80) with 1 to 3 discs, bars and rings in `images/`, indexed masks in `masks/`.
 
     A pixel belongs to what covers most of it. The same seed and count give the same files.
     """
@@ -66,10 +66,10 @@ def _scene(random: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.u
 
 def _draw(draw: ImageDraw.ImageDraw, index: int, random: np.random.Generator) -> None:
     x, y = random.uniform(0.1, 0.9, 2) * (WIDTH * _FINE, HEIGHT * _FINE)
-    radius = random.uniform(8, 16) * _FINE
+    radius = random.uniform(14, 24) * _FINE
     box = (x - radius, y - radius, x + radius, y + radius)
     if CLASSES[index] == "bar":
-        angle, half = random.uniform(0, math.pi), radius * 0.28
+        angle, half = random.uniform(0, math.pi), radius * 0.3
         along = np.array([math.cos(angle), math.sin(angle)]) * radius * 1.3
         across = np.array([-math.sin(angle), math.cos(angle)]) * half
         corners = [along + across, along - across, -along - across, -along + across]
@@ -77,5 +77,5 @@ def _draw(draw: ImageDraw.ImageDraw, index: int, random: np.random.Generator) ->
     else:
         draw.ellipse(box, index)
         if CLASSES[index] == "ring":
-            inner = radius * 0.55
+            inner = radius * 0.5
             draw.ellipse((x - inner, y - inner, x + inner, y + inner), 0)
