@@ -11,6 +11,7 @@ Expected: OKS AP 65.3 on COCO's validation images with VGG-19 and long training 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class Openpose(Model):
         self.field_stages = nn.ModuleList(Stage(width + (fields if i else 0), width, fields) for i in range(stages))
         self.map_stages = nn.ModuleList(Stage(width + fields + (classes if i else 0), width, classes) for i in range(2))
         for stage in self.map_stages:
-            nn.init.constant_(stage.last.bias, torch.logit(torch.tensor(RARE)).item())
+            nn.init.constant_(stage.last.bias, math.log(RARE / (1 - RARE)))
         start(self, weights)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
