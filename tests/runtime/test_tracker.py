@@ -175,3 +175,14 @@ def test_whatever_comes_nothing_is_doubled_or_made_up(seeds: list[int]) -> None:
         assert set(map(tuple, followed.xyxy.tolist())) <= set(map(tuple, found.xyxy.tolist()))
         assert (followed.score >= 0.5 * DOUBTFUL).all() and followed.track is not None
         assert len(followed) == len(set(followed.track.tolist())) and (followed.track > 0).all()
+
+
+def test_one_place_holds_one_object() -> None:
+    """What is taken for two classes at once is followed as the surer one; a change of class keeps the number."""
+    tracker = Tracker()
+    box = np.array([[0, 0, 50, 50], [1, 0, 50, 51], [30, 0, 80, 50]], np.float32)
+    for first, second in ((0.6, 0.9), (0.8, 0.7)):
+        score = np.array([first, second, 0.5], np.float32)
+        followed = tracker.follow(Detections(box, np.array([0, 1, 0]), score))
+        assert followed.track is not None and followed.track.tolist() == [1, 2]
+        assert followed.class_id.tolist() == [int(second > first), 0]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from manako.metrics.boxes import suppress
 from manako.types import Detections
 
 Floats = NDArray[np.float64]
@@ -23,6 +24,7 @@ _NONE = -1  # number of what was seen once so far
 _PLACE, _SPEED = 1 / 20, 1 / 160
 _CERTAIN, _DOUBTFUL, _FRESH = 0.2, 0.5, 0.3  # least overlap to be matched: sure, doubtful, seen once before
 _GAP = 5  # pictures: who was seen so recently may be found again by a doubtful sighting
+_SAME_PLACE = 0.6  # overlap of what can't be two objects, of whatever classes
 _OTHER_CLASS = 0.2  # overlap that a change of class costs
 
 
@@ -68,6 +70,7 @@ class Tracker:
         """The objects that are also in an earlier picture, with `track`: 1, 2, ... in the order of appearance; among
         them doubtful detections, from DOUBTFUL times the confidence on. In the first picture all sure ones are.
         elapsed: pictures since the last call; more where some were left out."""
+        found = _one_a_place(found)
         certain = np.flatnonzero(found.score >= found.confidence)
         doubtful = np.flatnonzero((found.score < found.confidence) & (found.score >= DOUBTFUL * found.confidence))
         tracks = _foreseen(self._tracks, elapsed)
@@ -100,6 +103,13 @@ class Tracker:
         number[fresh] = self._next + np.arange(len(fresh))
         self._next += len(fresh)
         return replace(tracks, number=number)
+
+
+def _one_a_place(found: Detections) -> Detections:
+    """Without what a detector takes for one class and for another as well: the surer answer counts."""
+    order = np.argsort(-found.score, kind="stable")
+    kept = suppress(found.xyxy[order], np.zeros(len(found), np.int64), iou=_SAME_PLACE, limit=len(found))
+    return found.take(np.sort(order[kept]))
 
 
 def _steps(elapsed: float) -> int:
