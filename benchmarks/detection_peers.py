@@ -1,0 +1,201 @@
+"""What other detectors reach with the same images, minutes and cores: one JSON line a run, AP as in pycocotools.
+
+    python benchmarks/detection_peers.py manako DATA --minutes 15 [-- --model yolo]
+    python benchmarks/detection_peers.py torchvision DATA --minutes 15
+    VENV/bin/python benchmarks/detection_peers.py ultralytics DATA --minutes 15
+
+DATA: `annotations/instances_{train,val,test}.json` with `images/{train,val,test}`, and `data.yaml` beside `labels/` for
+Ultralytics, which is only measured: it lives in an environment of its own (`pip install ultralytics pycocotools`).
+torchvision's recipe is that of its reference scripts, shortened to the time. `make bench` skips this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Found = list[dict[str, Any]]
+
+
+def labels(data: Path, split: str) -> Any:
+    from pycocotools.coco import COCO
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return COCO(str(data / f"annotations/instances_{split}.json"))
+
+
+def score(data: Path, found: Found) -> dict[str, float]:
+    """AP, AP50, and AP50 of each class on the test split."""
+    from pycocotools.cocoeval import COCOeval
+
+    truth = labels(data, "test")
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge = COCOeval(truth, truth.loadRes(found), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    scores = {"ap": float(judge.stats[0]), "ap50": float(judge.stats[1])}
+    for place, kind in enumerate(judge.params.catIds):
+        name = truth.loadCats([kind])[0]["name"]
+        scores[f"ap50 {name}"] = float(judge.eval["precision"][0, :, place, 0, 2].mean())
+    return scores
+
+
+def entry(image: int, kind: int, box: list[float], confidence: float) -> dict[str, Any]:
+    left, top, right, bottom = box
+    return {
+        "image_id": image,
+        "category_id": kind,
+        "bbox": [left, top, right - left, bottom - top],
+        "score": confidence,
+    }
+
+
+def run_manako(data: Path, minutes: float, extra: list[str]) -> dict[str, Any]:
+    """Through the command line, which scores as pycocotools does (a test holds it to that)."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = str(Path(folder) / "run")
+        command = [sys.executable, "-m", "manako"]
+        options = ["--minutes", str(minutes), "--out", run, "--json", *extra]
+        trained = json.loads(subprocess.check_output([*command, "train", str(data), *options]))
+        scored = json.loads(subprocess.check_output([*command, "evaluate", run, "--split", "test", "--json"]))
+    kept = {key: trained[key] for key in ("model", "epochs", "seconds")}
+    return kept | {"test": scored["main"], "metrics": scored["metrics"], "per_class": scored["per_class"]}
+
+
+def run_ultralytics(data: Path, minutes: float, imgsz: int, model: str) -> Found:
+    """From nothing, with all of its defaults but the size of the images."""
+    from ultralytics import YOLO
+
+    truth = labels(data, "test")
+    kinds = sorted(truth.getCatIds())
+    with tempfile.TemporaryDirectory() as folder:
+        network = YOLO(f"{model}.yaml")
+        chosen = {"imgsz": imgsz, "time": minutes / 60, "device": "cpu", "pretrained": False}
+        network.train(data=str(data / "data.yaml"), project=folder, name="run", exist_ok=True, **chosen)
+        best = YOLO(str(Path(folder) / "run/weights/best.pt"))
+        found: Found = []
+        for image in truth.dataset["images"]:
+            file = data / "images/test" / image["file_name"]
+            boxes = best.predict(str(file), imgsz=imgsz, conf=0.001, device="cpu", verbose=False)[0].boxes
+            rows = zip(boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.tolist(), strict=True)
+            found += [entry(image["id"], kinds[int(kind)], box, confidence) for box, confidence, kind in rows]
+    return found
+
+
+def torchvision_network(classes: int) -> Any:
+    """Its Faster R-CNN for 320 pixels, over the same ImageNet weights that Manako's detectors start from."""
+    from torchvision.models.detection import FasterRCNN
+
+    from manako.blocks.detectors import Lite0Pyramid
+    from manako.blocks.folding import fix_norms
+
+    backbone = Lite0Pyramid(channels=3, imgsz=320, weights="auto")
+    fix_norms(backbone.body)  # torchvision, too, holds the statistics of pretrained layers
+    pixels = {"image_mean": list(backbone.body.mean), "image_std": list(backbone.body.std)}
+    return FasterRCNN(backbone, classes + 1, min_size=320, max_size=640, **pixels)
+
+
+def run_torchvision(data: Path, minutes: float, batch: int) -> Found:
+    """SGD, rate .02 for 16 images, a tenth of it at 16/26 of the time and again at 22/26, images mirrored."""
+    import torch
+
+    began, seconds = time.monotonic(), minutes * 60
+    truth = labels(data, "train")
+    kinds = sorted(truth.getCatIds())
+    network = torchvision_network(len(kinds))
+    learning = [p for p in network.parameters() if p.requires_grad]
+    highest = 0.02 * batch / 16
+    rule = torch.optim.SGD(learning, lr=highest, momentum=0.9, weight_decay=1e-4)
+    network.train()
+    epochs, steps = 0.0, 0
+    for images, targets, done in _batches(data, truth, kinds, batch=batch):
+        part = (time.monotonic() - began) / seconds
+        if part >= 1:
+            break
+        step = 1.0 if part < 16 / 26 else 0.1 if part < 22 / 26 else 0.01
+        steps, epochs = steps + 1, done
+        rule.param_groups[0]["lr"] = highest * step * min(1.0, max(0.001, steps / 1000 if part < 1 / 26 else 1.0))
+        loss = sum(network(images, targets).values())
+        rule.zero_grad()
+        loss.backward()
+        rule.step()
+    print(f"torchvision: {epochs:.1f} epochs", file=sys.stderr)
+    network.eval()
+    found: Found = []
+    test = labels(data, "test")
+    with torch.no_grad():
+        for image in test.dataset["images"]:
+            result = network([_open(data / "images/test" / image["file_name"])])[0]
+            rows = zip(*(result[key].tolist() for key in ("boxes", "scores", "labels")), strict=True)
+            found += [entry(image["id"], kinds[kind - 1], box, confidence) for box, confidence, kind in rows]
+    return found
+
+
+def _open(file: Path) -> Any:
+    from torchvision.io import ImageReadMode, decode_image
+
+    return decode_image(str(file), ImageReadMode.RGB).float() / 255
+
+
+def _batches(data: Path, truth: Any, kinds: list[int], *, batch: int) -> Iterator[tuple[list[Any], list[Any], float]]:
+    """Shuffled, half of the images mirrored, without end; with the epochs done."""
+    import torch
+
+    chance = torch.Generator().manual_seed(0)
+    images = truth.dataset["images"]
+    epoch = 0
+    while True:
+        order = torch.randperm(len(images), generator=chance).tolist()
+        for start in range(0, len(order) - batch + 1, batch):
+            pixels, targets = [], []
+            for place in order[start : start + batch]:
+                image = images[place]
+                notes = truth.loadAnns(truth.getAnnIds(image["id"], iscrowd=False))
+                boxes = torch.tensor([n["bbox"] for n in notes]).float().reshape(-1, 4)
+                boxes[:, 2:] += boxes[:, :2]
+                good = (boxes[:, 2:] > boxes[:, :2]).all(1)
+                known = torch.tensor([kinds.index(n["category_id"]) + 1 for n in notes], dtype=torch.int64)
+                picture = _open(data / "images/train" / image["file_name"])
+                if torch.rand(1, generator=chance) < 0.5:
+                    picture = picture.flip(2)
+                    boxes[:, [0, 2]] = picture.shape[2] - boxes[:, [2, 0]]
+                pixels.append(picture)
+                targets.append({"boxes": boxes[good], "labels": known[good]})
+            yield pixels, targets, epoch + start / len(order)
+        epoch += 1
+
+
+def main() -> None:
+    words, _, extra = "\0".join(sys.argv[1:]).partition("\0--\0")
+    if not words:
+        print("skipped: see the file's first lines")
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("peer", choices=("manako", "torchvision", "ultralytics"))
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--imgsz", type=int, default=320, help="Ultralytics only")
+    parser.add_argument("--model", default="yolov8n", help="Ultralytics only")
+    parser.add_argument("--batch", type=int, default=4, help="torchvision only")
+    given = parser.parse_args([word for word in words.split("\0") if word])
+    if given.peer == "manako":
+        scores = run_manako(given.data, given.minutes, [word for word in extra.split("\0") if word])
+    elif given.peer == "ultralytics":
+        scores = score(given.data, run_ultralytics(given.data.resolve(), given.minutes, given.imgsz, given.model))
+    else:
+        scores = score(given.data, run_torchvision(given.data, given.minutes, given.batch))
+    print(json.dumps({"peer": given.peer, "minutes": given.minutes, **scores}))
+
+
+if __name__ == "__main__":
+    main()
