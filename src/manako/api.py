@@ -46,6 +46,7 @@ def check(
     data: str | Path,
     *,
     task: str | None = None,
+    format: str | None = None,
     group_by: str | None = None,
     max_pixels: int = MAX_PIXELS,
     fix: str | Path | None = None,
@@ -55,7 +56,9 @@ def check(
     from manako.doctor.data import check as check_data
 
     with quiet(not verbose), counter("check.bar") as progress:
-        return check_data(data, task=task, group_by=group_by, max_pixels=max_pixels, fix=fix, progress=progress)
+        return check_data(
+            data, task=task, format=format, group_by=group_by, max_pixels=max_pixels, fix=fix, progress=progress
+        )
 
 
 def train(

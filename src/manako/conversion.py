@@ -92,30 +92,55 @@ def convert(
     name = SHORT.get(to, to)
     dataset = _read(data, task, format)
     writer_of = _writer(name, to, dataset.task)
-    problems = list(dataset.problems)
-    lost: Counter[str] = Counter()
-    objects = images = 0
     with new_folder(Path(out), apart_from=dataset.root) as folder:
-        writer = writer_of(folder, dataset.classes, skeleton=dataset.skeleton)
-        kinds = writer.HOLDS
-        for done, (place, sample) in enumerate(_places(dataset), 1):
-            try:
-                height, width = image_size(sample.image, sample.frame)
-                truth = sample.truth
-            except DataError as error:
-                problems.append(Problem(error.code, error.facts, "error"))
-                continue
-            if truth is not None:
-                writer.add(place, width, height, truth, split=sample.split)
-                lost.update({kind: n for kind, n in _kinds(truth).items() if n and kind not in kinds})
-                objects += len(truth) if isinstance(truth, Detections) else 1
-            _copy(sample, folder / writer.IMAGES / place, link)
-            images += 1
-            if progress is not None:
-                progress(done, len(dataset.samples))
-        lost.update(_of_dataset(dataset, kinds))
-        writer.finish()
-    return Converted(Path(out), dataset.format, to, images, objects, +lost, tuple(problems))
+        written = _fill(folder, dataset, writer_of, link, progress)
+    return Converted(
+        Path(out),
+        dataset.format,
+        to,
+        written.images,
+        written.objects,
+        +written.lost,
+        (*dataset.problems, *written.problems),
+    )
+
+
+def write_labels(dataset: Dataset, folder: Path, format: str) -> None:
+    """Objects and their images into an empty folder, in a format that can be written, else as COCO."""
+    known: Any = readers()
+    name = format if hasattr(getattr(known[format], "Writer", None), "HOLDS") else "coco"
+    _fill(folder, dataset, known[name].Writer, False, None)
+
+
+@dataclass
+class _Written:
+    images: int = 0
+    objects: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _fill(folder: Path, dataset: Dataset, writer_of: type[Writer], link: bool, progress: Progress | None) -> _Written:
+    written = _Written()
+    writer = writer_of(folder, dataset.classes, skeleton=dataset.skeleton)
+    for done, (place, sample) in enumerate(_places(dataset), 1):
+        try:
+            height, width = image_size(sample.image, sample.frame)
+            truth = sample.truth
+        except DataError as error:
+            written.problems.append(Problem(error.code, error.facts, "error"))
+            continue
+        if truth is not None:
+            writer.add(place, width, height, truth, split=sample.split)
+            written.lost.update({kind: n for kind, n in _kinds(truth).items() if kind not in writer.HOLDS})
+            written.objects += len(truth) if isinstance(truth, Detections) else 1
+        _copy(sample, folder / writer.IMAGES / place, link)
+        written.images += 1
+        if progress is not None:
+            progress(done, len(dataset.samples))
+    written.lost.update(_of_dataset(dataset, writer.HOLDS))
+    writer.finish()
+    return written
 
 
 def _read(data: str | Path, task: str | None, format: str | None) -> Dataset:

@@ -7,11 +7,16 @@ import io
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from manako import idx
+from manako.conversion import write_labels
 from manako.decode import open_image
 from manako.duplicates import Look, same
+from manako.errors import LabelError
+from manako.formats import readers
 from manako.paths import atomic_write, new_folder
 from manako.types import Dataset, Labels, Sample
 
@@ -19,19 +24,42 @@ from manako.types import Dataset, Labels, Sample
 _KEEP_FIRST = {"test": 0, "val": 1, "train": 2, None: 3}
 
 
-def write_cleaned(dataset: Dataset, looks: Sequence[Look], out: Path) -> Path:
-    """Copy what is good to the new folder `out` as class folders, with `removed.csv` (id, reason) beside them.
+def write_cleaned(
+    dataset: Dataset, looks: Sequence[Look], out: Path, *, data: Path | None = None, group_by: str | None = None
+) -> Path:
+    """Copy what is good to the new folder `out`, with `removed.csv` (id, reason) beside it.
+
+    Classes become folders. Objects are read once more from `data`, with what can be repaired, and written in the format
+    that they had (COCO where Manako can't write it).
 
     Raises UsageError where `out` holds something or lies within the data, StorageError where it can't be written;
     then nothing is left behind.
     """
     removed = _removed(dataset, looks)
+    repaired = None if data is None else _repaired(dataset, data, group_by)
     with new_folder(out, apart_from=dataset.root) as partial:
+        if repaired is not None:
+            left_out = {dataset.samples[index].id for index in removed}
+            samples = tuple(sample for sample in repaired.samples if sample.id not in left_out)
+            write_labels(replace(repaired, samples=samples), partial, dataset.format)
         for index, sample in enumerate(dataset.samples):
-            if index not in removed:
+            if index not in removed and repaired is None:
                 _copy(sample, partial / _place(dataset, sample))
         atomic_write(partial / "removed.csv", _list_of(dataset, removed))
     return out
+
+
+def _repaired(dataset: Dataset, data: Path, group_by: str | None) -> Dataset | None:
+    """Labels of objects, with outlines where there are any; None for other data."""
+    reader: Any = readers()[dataset.format]
+    if "detection" not in reader.TASKS:
+        return None
+    try:
+        found = reader.read(data, task="instances", group_by=group_by, repair=True)
+    except LabelError:
+        found = reader.read(data, task="detection", group_by=group_by, repair=True)
+    assert isinstance(found, Dataset)
+    return found
 
 
 def _removed(dataset: Dataset, looks: Sequence[Look]) -> dict[int, str]:

@@ -11,12 +11,14 @@ from statistics import median
 
 from manako.decode import MAX_PIXELS
 from manako.doctor.cleaned import write_cleaned
+from manako.doctor.objects import ObjectFacts, object_facts, object_findings
 from manako.duplicates import Look, Progress, alike, look_at, same
 from manako.errors import DataError
 from manako.formats import read_dataset
 from manako.messages import catalogue, language, message
+from manako.regions import Painting
 from manako.splits import leaks
-from manako.types import SPLITS, Dataset, Labels, Problem
+from manako.types import SPLITS, Dataset, Detections, Labels, Problem, Sample
 
 _SMALL_CLASS = 10
 _IMBALANCE = 10
@@ -31,8 +33,9 @@ _WHOLE = "-"
 
 @dataclass(frozen=True, eq=False)
 class DataReport:
-    """What was found. counts: class -> split ("-" where there is none) -> images. sizes: height, width of each
-    readable image. kinds: "JPEG RGB" and so on -> images. written: the cleaned copy, where one was asked for."""
+    """What was found. counts: class -> split ("-" where there is none) -> images, or objects where `objects` is there.
+    sizes: height, width of each readable image. kinds: "JPEG RGB" and so on -> images. written: the cleaned copy, where
+    one was asked for."""
 
     data: Path
     format: str = ""
@@ -42,6 +45,7 @@ class DataReport:
     sizes: Sequence[tuple[int, int]] = ()
     kinds: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    objects: ObjectFacts | None = None
     written: Path | None = None
 
     @property
@@ -56,6 +60,7 @@ class DataReport:
             lines.append(message("check.summary", data=self.data, format=self.format, task=self.task))
             lines.append(message("check.counts", count=self.count, classes=len(self.counts)))
             lines += self._table()
+            lines += self.objects.lines() if self.objects else ()
             lines += self._appearance()
         if not self.problems:
             lines.append(message("check.clean"))
@@ -76,6 +81,7 @@ class DataReport:
             "task": self.task,
             "count": self.count,
             "classes": {name: dict(counts) for name, counts in self.counts.items()},
+            "objects": None if self.objects is None else self.objects.as_json(),
             "sizes": self._size_summary(),
             "kinds": dict(self.kinds),
             "problems": [_problem_as_json(problem) for problem in self.problems],
@@ -84,7 +90,8 @@ class DataReport:
 
     def _table(self) -> Iterator[str]:
         columns = [split for split in (*SPLITS, _WHOLE) if any(split in counts for counts in self.counts.values())]
-        head = [message("check.images") if split == _WHOLE else split for split in columns]
+        whole = "check.images" if self.objects is None else "check.objects_column"
+        head = [message(whole) if split == _WHOLE else split for split in columns]
         names = list(self.counts)[:_SHOWN_CLASSES]
         width = max(map(len, names), default=0)
         yield "  " + " " * width + "".join(f"{name:>9}" for name in head)
@@ -145,16 +152,18 @@ def check(
     looks = look_at(dataset.samples, progress, max_pixels=max_pixels)
     problems = [*dataset.problems, *_findings(dataset, looks)]
     problems.sort(key=lambda problem: _RANK[problem.severity])
-    written = None if fix is None else write_cleaned(dataset, looks, Path(fix))
+    objects = object_facts(dataset)
+    written = None if fix is None else write_cleaned(dataset, looks, Path(fix), data=Path(data), group_by=group_by)
     return DataReport(
         data=Path(data),
         format=dataset.format,
         task=dataset.task,
         count=len(dataset.samples),
-        counts=_counts(dataset),
+        counts=_counts(dataset) if objects is None else objects.counts,
         sizes=[(look.height, look.width) for look in looks if look.error is None],
         kinds=dict(Counter(look.kind for look in looks if look.error is None).most_common()),
         problems=tuple(problems),
+        objects=objects,
         written=written,
     )
 
@@ -172,12 +181,27 @@ def fingerprint(dataset: Dataset) -> str:
     for sample in sorted(dataset.samples, key=lambda sample: sample.id):
         if sample.image not in sizes:
             sizes[sample.image] = sample.image.stat().st_size if sample.image.exists() else -1
-        label = dataset.classes[sample.target.best] if isinstance(sample.target, Labels) else ""
-        digest.update(f"{sample.id}\0{label}\0{sizes[sample.image]}\n".encode())
+        digest.update(f"{sample.id}\0{_label(sample, dataset)}\0{sizes[sample.image]}\n".encode())
     files = [path for path, size in sizes.items() if size >= 0]
     for path in files[:: max(1, len(files) // 256)]:
         with path.open("rb") as file:
             digest.update(file.read(2**20))
+    return digest.hexdigest()
+
+
+def _label(sample: Sample, dataset: Dataset) -> str:
+    """What is known of the image, as a short text that changes with it."""
+    target = sample.target
+    if isinstance(target, Labels):
+        return dataset.classes[target.best]
+    objects = target.objects if isinstance(target, Painting) else target
+    if not isinstance(objects, Detections):
+        return ""
+    digest = blake2b(objects.xyxy.tobytes() + objects.class_id.tobytes(), digest_size=8)
+    for outline in objects.outlines or ():
+        if outline is not None:
+            digest.update(b"".join(polygon.tobytes() for polygon in outline.polygons))
+            digest.update(b"" if outline.runs is None else outline.runs.tobytes())
     return digest.hexdigest()
 
 
@@ -214,6 +238,7 @@ def _findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
     if any(isinstance(sample.target, Labels) for sample in dataset.samples):
         yield from _balance(dataset)
         yield from _tells_class(dataset, looks)
+    yield from object_findings(dataset, looks)
 
 
 def _aspect(look: Look) -> float:

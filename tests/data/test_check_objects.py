@@ -1,0 +1,98 @@
+"""`manako check` on objects: what is there, what is odd, and a cleaned copy that never touches the original."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from label_helpers import EXPECTED, WRITE, coco_of, codes, objects_of, read, write_coco, write_yolo
+from PIL import Image
+
+from manako.doctor.data import check, fingerprint
+from manako.formats import read_dataset
+
+
+def snapshot(root: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_objects_are_counted(tmp_path: Path) -> None:
+    report = check(write_coco(tmp_path))
+    facts = report.objects
+    assert facts is not None and report.usable and report.task == "detection"
+    assert facts.counts == {"bolt": {"train": 2}, "nut": {"train": 1, "val": 1}, "washer": {"train": 2}}
+    assert (facts.total, facts.empty_images, facts.an_image, facts.sizes) == (6, 1, (2, 3), (3, 3, 0))
+    shown = report.as_json()["objects"]
+    assert isinstance(shown, dict) and shown["sizes"] == {"small": 3, "medium": 3, "large": 0}
+    found = {problem.code for problem in report.problems if problem.severity != "note"}
+    assert found == {"check.few_objects"}
+    assert "6 objects" in report.text() or "6 個" in report.text()
+
+
+def changed(root: Path, **entry: Any) -> Path:
+    content = coco_of("train")
+    content["annotations"][1] |= entry
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    return root
+
+
+def test_boxes_made_for_another_size_are_found(tmp_path: Path) -> None:
+    root = write_coco(tmp_path)
+    picture = root / "images" / "train" / "a.png"
+    Image.open(picture).resize((50, 40)).save(picture)
+    problems = {problem.code: problem for problem in check(root).problems}
+    facts = problems["check.box_beyond_file"].facts
+    assert (facts["width"], facts["height"], facts["right"], facts["bottom"]) == (50, 40, 100, 60)
+
+
+def test_outlines_that_cross_and_tiny_objects_are_found(tmp_path: Path) -> None:
+    content = coco_of("train")
+    for entry in content["annotations"]:
+        entry |= {"segmentation": [[10, 10, 30, 30, 30, 10, 10, 30]], "bbox": [10 + entry["id"], 10, 5, 5]}
+    root = write_coco(tmp_path)
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    problems = {problem.code: problem for problem in check(root, task="instances").problems}
+    assert problems["check.crossing_outlines"].facts["count"] == 5
+    assert problems["check.tiny_objects"].facts["percent"] == 83
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo", "voc", "boxes_table"])
+def test_the_cleaned_copy_is_repaired_in_its_own_format(name: str, tmp_path: Path) -> None:
+    root = WRITE[name](tmp_path / "data")
+    expected = objects_of(read_dataset(root, task="detection", format=name))
+    if name == "coco":
+        changed(root, bbox=[100, 30, -50, -30])
+    elif name == "yolo":
+        file = root / "labels" / "train" / "a.txt"
+        file.write_text("0 25 40 30 40\n" + file.read_text().splitlines()[1] + "\n3 0.5 0.5 0.1 0.1\n")
+    elif name == "voc":
+        file = root / "Annotations" / "a.xml"
+        file.write_text(
+            file.read_text().replace("<xmin>11</xmin>", "<xmin>41</xmin>").replace("<xmax>40</xmax>", "<xmax>10</xmax>")
+        )
+        expected["a.png"][1][0] = ("bolt", 10.0, 20.0, 40.0, 60.0)
+    else:
+        file = root / "labels.csv"
+        file.write_text(file.read_text().replace("bolt,10,20,40,60", "bolt,40,60,10,20"))
+    (root / next(p for p in root.rglob("b.png")).relative_to(root)).write_bytes(b"not an image")
+    before = snapshot(root)
+    report = check(root, format=name, fix=tmp_path / "clean")
+    assert report.written == tmp_path / "clean" and snapshot(root) == before
+    cleaned = read(tmp_path / "clean", name)
+    assert objects_of(cleaned) == {key: value for key, value in expected.items() if key != "b.png"}
+    assert not codes(cleaned)
+    assert "b.png" in (tmp_path / "clean" / "removed.csv").read_text()
+
+
+def test_the_fingerprint_changes_with_a_box(tmp_path: Path) -> None:
+    first = read_dataset(write_yolo(tmp_path))
+    again = read_dataset(tmp_path)
+    assert fingerprint(first) == fingerprint(again)
+    file = tmp_path / "labels" / "train" / "a.txt"
+    file.write_text(file.read_text().replace("0.25", "0.26"))
+    assert fingerprint(read_dataset(tmp_path)) != fingerprint(first)
+    assert fingerprint(replace(first, samples=first.samples[1:])) != fingerprint(first)
+    assert objects_of(first) == EXPECTED
