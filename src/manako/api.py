@@ -146,6 +146,8 @@ def predict(
     track: bool = False,
     count_lines: Sequence[str] = (),
     count_zones: Sequence[str] = (),
+    clouds: str | None = None,
+    cut_outs: str | None = None,
     lines: bool = False,
     verbose: bool = False,
 ) -> Written:
@@ -155,13 +157,16 @@ def predict(
     tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
     size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
     count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
+    clouds, cut_outs: of depth, also write point clouds ("fx,fy,cx,cy" of the camera, or "assumed") and images without
+    what is farther than so many metres ("auto" finds the distance).
     batch, max_pixels: chosen by the kind of the sources. For predictions as Python objects use
     `load(model).predict(sources)`.
     """
+    from manako.runtime.depth_files import with_depth_files
     from manako.runtime.pipeline import predict_sources
     from manako.runtime.writer import root_of, write_results
 
-    named = list(sources)
+    named, folder = list(sources), Path(out) if out else None
     with quiet(not verbose):
         job = predict_sources(
             load(model, device=device),
@@ -175,11 +180,20 @@ def predict(
             count_lines=count_lines,
             count_zones=count_zones,
         )
-        return write_results(
+        results = with_depth_files(
             job.results,
+            task=job.predictor.task.name,
+            out=folder,
+            root=root_of(named),
+            clouds=clouds,
+            cut_outs=cut_outs,
+            max_pixels=job.max_pixels,
+        )
+        return write_results(
+            results,
             job.predictor,
             stream=sys.stdout if lines else None,
-            out=Path(out) if out else None,
+            out=folder,
             format=format,
             draw=draw,
             root=root_of(named),

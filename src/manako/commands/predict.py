@@ -28,6 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--count-line", action="append", default=[], metavar="X1,Y1,X2,Y2", help=message("cli.count_line")
     )
     video.add_argument("--count-zone", action="append", default=[], metavar="X1,Y1,...", help=message("cli.count_zone"))
+    depth = parser.add_argument_group(message("cli.predict_depth"))
+    depth.add_argument("--clouds", nargs="?", const="assumed", metavar="FX,FY,CX,CY", help=message("cli.clouds"))
+    depth.add_argument("--cut-outs", nargs="?", const="auto", metavar="METRES", help=message("cli.cut_outs"))
 
 
 def run(arguments: Namespace) -> int:
@@ -48,6 +51,8 @@ def run(arguments: Namespace) -> int:
         track=arguments.track,
         count_lines=arguments.count_line,
         count_zones=arguments.count_zone,
+        clouds=arguments.clouds,
+        cut_outs=arguments.cut_outs,
         lines=not arguments.json,
         verbose=True,
     )
