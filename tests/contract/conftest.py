@@ -15,12 +15,12 @@ import torch
 
 from manako.blocks.model import Model
 from manako.images import Preprocess
-from manako.models import create_model, find_model, model_entries
+from manako.models import create_model, find_model, model_entries, skeleton_options
 from manako.tasks import get_task
-from manako.types import Dataset, Frame, Prediction, Sample
+from manako.types import Dataset, Frame, Prediction, Sample, Skeleton
 
 # Pixels a side in these tests.
-SIZES = {"anomaly": 64, "classification": 32, "segmentation": 64}
+SIZES = {"anomaly": 64, "classification": 32}
 OTHER_SIZE = 96
 # What counts as learned by heart: a metric and its bar, after at most so many steps at this rate.
 # None: no truth to learn, the loss as it is judged has to fall.
@@ -29,13 +29,14 @@ BARS: dict[str, tuple[str, float] | None] = {
     "classification": ("accuracy", 1.0),
     "segmentation": ("mean_iou", 0.9),
     "depth": ("delta1", 0.95),
+    "pose": ("oks_ap", 0.9),
 }
 STEPS = {"anomaly": 60, "classification": 80}
 OTHER_STEPS = 200
-RATES = {"classification": 5e-4}
+RATES = {"classification": 5e-4, "segmentation": 2e-3}
 OTHER_RATE = 1e-3
 # Layers whose published size would make a small test slow; everything else is tested as it ships.
-SMALLER = {"vgg": {"hidden": 128}}
+SMALLER = {"vgg": {"hidden": 128}, "pspnet": {"width": 64}, "deeplab": {"width": 64}}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)
 
@@ -48,10 +49,11 @@ def preprocess_of(task: str, channels: int = 3) -> Preprocess:
     return Preprocess(size_of(task), size_of(task), fit=get_task(task).fit, channels=channels)
 
 
-def build(name: str, task: str, *, classes: int, channels: int = 3) -> Model:
+def build(name: str, task: str, *, classes: int, channels: int = 3, skeleton: Skeleton | None = None) -> Model:
     """A model without learned weights, the same at each call."""
     torch.manual_seed(1)
-    options = SMALLER.get(find_model(name, task).family, {})
+    entry = find_model(name, task)
+    options = SMALLER.get(entry.family, {}) | skeleton_options(entry, skeleton)
     return create_model(name, task=task, classes=classes, channels=channels, imgsz=size_of(task), options=options)
 
 

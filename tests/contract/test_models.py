@@ -175,7 +175,8 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
     name, task = full
     some = examples(task)
     classes = some.dataset.classes
-    model, targets = build(name, task, classes=len(classes)), some.targets()
+    model = build(name, task, classes=len(classes), skeleton=some.dataset.skeleton)
+    targets = some.targets()
     if model.learns == "once":
         pytest.skip("computed, not trained by steps")
     bar = BARS.get(task, (get_task(task).main_metric, 1.0))

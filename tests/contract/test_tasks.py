@@ -17,7 +17,7 @@ from manako.errors import UsageError
 from manako.images import open_image
 from manako.models import model_entries
 from manako.tasks import Output, Outputs, Task, get_task, task_names, task_of
-from manako.types import Anomaly, Dataset, Frame, Prediction
+from manako.types import Anomaly, Dataset, Frame, Prediction, Skeleton
 
 COUNT = 24
 TASKS = [get_task(name) for name in task_names()]
@@ -45,10 +45,14 @@ def truths_of(dataset: Dataset) -> list[Prediction]:
 
 def any_outputs(task: Task[Any], count: int, classes: int) -> Outputs:
     """Tensors of the promised shapes with random numbers; sides that the task leaves open are 5."""
-    known = {"N": count, "classes": classes}
+    known = {"N": count, "classes": classes} | ({"limbs": len(skeleton.limbs)} if (skeleton := _skeleton(task)) else {})
     random = np.random.default_rng(1)
     shapes = {o.key: [known.get(str(s), 5 if isinstance(s, str) else s) for s in o.shape] for o in task.outputs}
     return {o.key: _any(o, shapes[o.key], classes, random) for o in task.outputs}
+
+
+def _skeleton(task: Task[Any]) -> Skeleton | None:
+    return getattr(task, "skeleton", None)
 
 
 def _any(output: Output, shape: list[int], classes: int, random: np.random.Generator) -> NDArray[Any]:
