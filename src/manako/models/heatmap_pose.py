@@ -9,6 +9,7 @@ Expected: see docs/results.md, open field mouse.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 TASKS = ("pose",)
 VARIANTS = {"heatmap_pose": {}}
-REACH = 3  # cells to each side of a peak that belong to it
+REACH = 3.0  # spreads to each side of a peak that belong to it
 
 
 class HeatmapPose(Model):
@@ -79,14 +80,16 @@ class HeatmapPose(Model):
         place = share.argmax(-1, keepdim=True)
         across = torch.arange(width, device=logits.device).repeat(height)
         down = torch.arange(height, device=logits.device).repeat_interleave(width)
-        near = ((across - place % width).abs() <= REACH) & ((down - place // width).abs() <= REACH)
+        reach = math.ceil(REACH * self.spread)
+        near = ((across - place % width).abs() <= reach) & ((down - place // width).abs() <= reach)
         share = share * near
         mass = share.sum(-1)
         x, y = ((share * (c + 0.5)).sum(-1) / mass * self.stride for c in (across, down))
         return torch.stack([x, y, mass], -1).unsqueeze(2)
 
     def loss(self, outputs: dict[str, Tensor], targets: PoseTargets) -> Tensor:  # type: ignore[override]
-        """Cross-entropy against a small Gaussian around each point; its mean is the point, to a fraction of a cell."""
+        """Relative entropy to a small Gaussian around each point, whose mean is the point to a fraction of a cell; 0
+        where the maps are the Gaussians. Mean over images and points; unknown ones count 0."""
         logits = outputs["logits"]
         xy, known = largest(targets)
         log_share = logits.flatten(2).log_softmax(-1).view_as(logits)
@@ -94,7 +97,8 @@ class HeatmapPose(Model):
             self._target(xy[..., axis], cells) for axis, cells in ((0, logits.shape[-1]), (1, logits.shape[-2]))
         )
         each = -torch.einsum("nkh,nkhw,nkw->nk", down, log_share, across)
-        return (each * known).sum() / known.numel()
+        floor = torch.special.entr(down).sum(-1) + torch.special.entr(across).sum(-1)
+        return ((each - floor) * known).sum() / known.numel()
 
     def _target(self, place: Tensor, cells: int) -> Tensor:
         """place (N, K) in pixels -> (N, K, cells), sums to 1."""

@@ -56,7 +56,7 @@ class Openpose(Model):
         limbs: str = "",
         stages: int = 2,
         stride: int = 4,
-        width: int = 96,
+        width: int = 64,
         spread: float = 1.5,
         breadth: float = 1.0,
         subjects: int = 16,
