@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from manako.errors import ConfigError
+from manako.errors import ConfigError, UsageError
 from manako.images import Preprocess
 from manako.metrics.depth import ALIGNMENTS, ERRORS, align, measure_depth
+from manako.runtime.depth_files import with_depth_files
 from manako.runtime.point_cloud import Intrinsics, cut_out, foreground, points_of, write_point_cloud
+from manako.runtime.predictor import Result
 from manako.samples.rooms import FOCAL, HEIGHT, WIDTH, room
 from manako.tasks.depth import TASK
 from manako.training.augment import LEVELS, crop_maps, draws, pixel_maps
@@ -229,3 +232,20 @@ def test_calibration_finds_the_factor() -> None:
     assert TASK.same(TASK.decode(outputs, frames, found)[0], truth)
     unit = TASK.calibrate([(outputs, frames, [Depth(truth.depth, "relative")])])
     assert unit == {"scale": 1.0, "metric": 0.0} and TASK.decode(outputs, frames, unit)[0].unit == "relative"
+
+
+def test_clouds_and_cut_outs_are_written_as_predictions_pass(tmp_path: Path) -> None:
+    image, depth = room(np.random.default_rng(8))
+    (tmp_path / "in").mkdir()
+    Image.fromarray(image).save(tmp_path / "in" / "a.png")
+    results = [Result(tmp_path / "in" / "a.png", "a", WIDTH, HEIGHT, Depth(depth)), Result("gone.png", "gone.png")]
+    given: dict[str, Any] = {"task": "depth", "out": tmp_path / "out", "root": tmp_path / "in", "max_pixels": 10**6}
+    passed = with_depth_files(results, clouds="assumed", cut_outs="2.5", **given)
+    assert list(passed) == results
+    with Image.open(tmp_path / "out" / "cut_outs" / "a.png.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture)[..., 3] == 255, depth < 2.5)
+    assert (tmp_path / "out" / "clouds" / "a.png.ply").read_bytes().startswith(b"ply\n")
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 2
+    for wrong in ({"task": "detection"}, {"out": None}, {"clouds": "1,2"}, {"cut_outs": "-1"}):
+        with pytest.raises(UsageError):
+            with_depth_files(results, **(given | {"clouds": "assumed", "cut_outs": "auto"} | wrong))
