@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ def stored_size(path: Path) -> tuple[int, int]:
         return image.height, image.width
 
 
-def read_stored(path: Path) -> NDArray[np.generic]:
+def read_stored(path: Path) -> NDArray[Any]:
     """The numbers of the file as they are, (H, W). Raises LabelError."""
     if path.suffix.lower() == ".npy":
         return np.array(_open_npy(path))
@@ -89,7 +89,7 @@ def _open_picture(path: Path) -> Image.Image:
     return image
 
 
-def _open_npy(path: Path) -> NDArray[np.generic]:
+def _open_npy(path: Path) -> NDArray[Any]:
     try:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
@@ -99,7 +99,7 @@ def _open_npy(path: Path) -> NDArray[np.generic]:
     flat = stored.reshape(_plane(stored.shape))
     if flat.ndim != 2 or flat.dtype.kind not in "fiub" or not 0 < flat.size <= MAX_PIXELS:
         raise LabelError("depth.npy_shape", file=path, found=f"{stored.dtype} {stored.shape}")
-    return cast("NDArray[np.generic]", flat)
+    return cast("NDArray[Any]", flat)
 
 
 def _plane(shape: tuple[int, ...]) -> tuple[int, ...]:

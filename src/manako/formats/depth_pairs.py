@@ -203,7 +203,7 @@ def _positive(value: Any) -> bool:
 def _floats(path: Path) -> bool:
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, mmap_mode="r", allow_pickle=False).dtype.kind == "f"
+            return bool(np.load(path, mmap_mode="r", allow_pickle=False).dtype.kind == "f")
         with Image.open(path, formats=("PNG", "TIFF")) as image:
             return image.mode == "F"
     except Exception:

@@ -70,7 +70,6 @@ class DepthNet(Model):
         )
         self.output = nn.Conv2d(widths[0], 1, kernel_size=3, padding=1)
         nn.init.normal_(self.output.weight, std=0.01)
-        nn.init.zeros_(self.output.bias)
         self.distance = nn.Parameter(torch.zeros(1))
         if weights not in ("auto", "none"):
             start(self, weights)
@@ -109,7 +108,8 @@ class Context(nn.Module):
         self.whole = nn.Conv2d(inputs, outputs, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (self.place(x) + self.whole(x.mean((2, 3), keepdim=True))).relu()
+        seen: Tensor = self.place(x) + self.whole(x.mean((2, 3), keepdim=True))
+        return seen.relu()
 
 
 class Finer(nn.Module):
