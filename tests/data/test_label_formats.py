@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -477,10 +478,12 @@ def test_faults_that_can_be_meant_in_one_way_only_are_repaired_when_asked(tmp_pa
         content["annotations"][1]["bbox"] = [0.5, 0.0, 0.5, 0.375]
 
     root = changed_coco(tmp_path / "coco", change)
+    assert codes(read(root, "coco")) == {"labels.swapped": 1, "labels.fractions": 1}
     reader: Any = readers()["coco"]
     assert objects_of(reader.read(root, task="detection", group_by=None, repair=True)) == EXPECTED
     file = write_yolo(tmp_path / "yolo") / "labels" / "val" / "c.txt"
     file.write_text("1 25 25 10 10\n")
+    assert codes(read(tmp_path / "yolo", "yolo")) == {"labels.pixels": 1}
     reader = readers()["yolo"]
     assert objects_of(reader.read(tmp_path / "yolo", task="detection", group_by=None, repair=True)) == EXPECTED
 
@@ -545,3 +548,67 @@ def test_a_problem_is_readable(tmp_path: Path) -> None:
     assert "50, 50, 30, 60" in message(problem.code, **problem.facts)
     with pytest.raises(DataError):
         read_dataset(tmp_path / "annotations" / "none.json")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("name", ["coco", "voc", "boxes_table"])
+def test_names_are_found_in_both_forms_of_accents(name: str, form: Any, tmp_path: Path) -> None:
+    WRITE[name](tmp_path)
+    other = "NFD" if form == "NFC" else "NFC"
+    picture = next(tmp_path.rglob("a.png"))
+    picture.rename(picture.with_name(unicodedata.normalize(form, "がé.png")))
+    for file in tmp_path.rglob("*.*"):
+        if file.suffix in (".json", ".xml", ".csv"):
+            file.write_text(file.read_text().replace("a.png", unicodedata.normalize(other, "がé.png")), "utf-8")
+    data = read(tmp_path, name)
+    assert not codes(data) and len(data.samples) == 4
+
+
+@pytest.mark.parametrize("name", WRITE)
+def test_long_lines_and_nul_are_read_or_named(name: str, tmp_path: Path) -> None:
+    root = WRITE[name](tmp_path)
+    file = {
+        "coco": root / "annotations" / "instances_val.json",
+        "yolo": root / "labels" / "val" / "c.txt",
+        "voc": root / "Annotations" / "c.xml",
+        "boxes_table": root / "labels.csv",
+    }[name]
+    text = file.read_text()
+    file.write_text(text.replace("\n", " " * 100_000 + "\n", 1))
+    assert objects_of(read(root, name)) == EXPECTED
+    file.write_text(text + "\0")
+    try:
+        found = read(root, name)
+    except LabelError as error:
+        assert (error.code, error.facts["file"]) == ("table.nul", file)
+    else:
+        assert codes(found) == {"table.nul": 1} and len(found.samples) == 3
+
+
+def test_labels_of_images_that_are_not_there_say_so(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    shutil.rmtree(tmp_path / "images")
+    with pytest.raises(LabelError) as caught:
+        read(tmp_path, "coco")
+    assert caught.value.code == "table.missing" and caught.value.facts["value"] == "d.png"
+
+
+def test_a_set_of_faults_only_says_that_nothing_is_left(tmp_path: Path) -> None:
+    """Boxes as fractions of the image in a format of pixels, such as Open Images has."""
+    write_pictures(tmp_path)
+    rows = [f"images/train/{name}.png,nut,{x},{x},1,1" for name in "ab" for x in (0, 0.5)]
+    (tmp_path / "boxes.csv").write_text("\n".join(["path,label,xmin,ymin,xmax,ymax", *rows]))
+    data = read(tmp_path, "boxes_table")
+    assert codes(data) == {"labels.fractions": 4, "labels.nothing_left": 1}
+    reader: Any = readers()["boxes_table"]
+    repaired = objects_of(reader.read(tmp_path, task="detection", group_by=None, repair=True))
+    assert repaired["a.png"][1] == [("nut", 0.0, 0.0, WIDTH, HEIGHT), ("nut", WIDTH / 2, HEIGHT / 2, WIDTH, HEIGHT)]
+
+
+def test_archives_and_other_files_are_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "data")
+    archive = shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
+    for path, code in ((Path(archive), "data.unrecognised_file"), (tmp_path / "data", "data.no_labels")):
+        with pytest.raises(DataError) as caught:
+            read_dataset(path, task="detection")
+        assert caught.value.code == code

@@ -93,6 +93,8 @@ def _recognise(path: Path, task: str | None) -> tuple[str, tuple[Problem, ...]]:
         raise DataError("data.no_images", data=path)
     if task is not None and len(known) == 1:  # no other layout can be meant
         return next(iter(known)), ()
+    if task not in (None, "classification"):
+        raise DataError("data.no_labels", data=path, task=task, formats=", ".join(known))
     raise DataError("data.no_classes", data=path)
 
 

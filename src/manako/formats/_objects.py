@@ -130,6 +130,9 @@ class Objects:
         """Judge all rows. Raises LabelError where the task needs outlines and there are none."""
         if group_by not in (None, "folder"):
             raise ConfigError("folders.group_by", group_by=group_by)
+        worst = next((problem for problem in self.problems if problem.severity == "error"), None)
+        if not self._names and worst:  # not "there are no images": why none could be used
+            raise LabelError(worst.code, **worst.facts)
         if self.outlined and len(self) and not any(self._outlines):
             raise LabelError("labels.no_outlines", data=self.root, task=self.task)
         rows = _Rows(self, repair)
@@ -153,6 +156,8 @@ class Objects:
 
     def _tell(self, rows: _Rows, keep: Chosen, classes: Sequence[str]) -> None:
         self.problems += rows.problems
+        if len(self) and not keep.any():
+            self.problems.append(Problem("labels.nothing_left", {"data": self.root, "count": len(self)}, "error"))
         empty = len(self._names) - len(np.unique(rows.image[keep]))
         if empty and len(self):
             facts = {"count": empty, "total": len(self._names)}

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from manako.errors import DataError
 from manako.formats.folders import SPLIT_NAMES
@@ -152,6 +152,15 @@ def find_problem(error: DataError, file: Path, line: int, field: str, value: str
 def _plain(name: str) -> str:
     """With "/" and composed accents, without "./"."""
     return posixpath.normpath(unicodedata.normalize("NFC", name).replace("\\", "/")) if name else ""
+
+
+def label_stem(image: str, taken: set[str]) -> str:
+    """What the label file of an image is called, without suffix: as the image, or with the image's suffix where another
+    image, among `taken`, differs in that only."""
+    stem = str(PurePosixPath(image).with_suffix(""))
+    chosen = image if stem in taken else stem
+    taken.add(chosen)
+    return chosen
 
 
 def root_of(path: Path) -> Path:

@@ -12,7 +12,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -21,7 +21,7 @@ from manako.errors import DataError, LabelError
 from manako.formats._objects import TASKS as _ALL_TASKS
 from manako.formats._objects import Objects
 from manako.formats._text import read_text
-from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of_folder
+from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, label_stem, root_of, split_of_folder
 from manako.formats._xml import Node, read_xml
 from manako.paths import atomic_write
 from manako.types import Dataset, Detections, Prediction, Problem, Skeleton, Split
@@ -206,12 +206,13 @@ class Writer:
         self._folder = Path(folder)
         self._classes = tuple(classes)
         self._parts: dict[Split, list[str]] = {}
+        self._stems: set[str] = set()
 
     def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
         assert isinstance(prediction, Detections)
-        name = PurePosixPath(image).with_suffix("")
+        name = label_stem(image, self._stems)
         if split:
-            self._parts.setdefault(split, []).append(str(name))
+            self._parts.setdefault(split, []).append(name)
         size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
         lines = [
             "<annotation>",

@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import yaml
@@ -21,7 +21,7 @@ from manako.formats._objects import TASKS as TASKS
 from manako.formats._objects import Objects
 from manako.formats._shapes import polygon
 from manako.formats._text import read_text
-from manako.formats._tree import Finder, Tree, first_files, head_of, root_of, split_of_folder
+from manako.formats._tree import Finder, Tree, first_files, head_of, label_stem, root_of, split_of_folder
 from manako.paths import atomic_write
 from manako.regions import mask_of_runs, one_polygon, polygons_of
 from manako.types import SPLITS, Dataset, Detections, Outline, Prediction, Problem, Skeleton, Split
@@ -57,10 +57,10 @@ def read(path: Path, *, task: str, group_by: str | None, repair: bool = False) -
         raise LabelError("labels.none", folder=root)
     lines = _Lines(objects, names, config.box_only)
     for image, label in images.items():
-        split = config.parts.get(image) or split_of_folder(image)
-        number = objects.image(image, split=split)
-        if label is not None:
-            lines.read(root / label, number)
+        text = "" if label is None else lines.text_of(root / label)
+        if text is not None:  # a file that can't be read doesn't make its image a background
+            number = objects.image(image, split=config.parts.get(image) or split_of_folder(image))
+            lines.read(root / (label or image), text, number)
     _orphans(objects, root, texts - set(images.values()), {posixpath.dirname(t) for t in images.values() if t})
     classes = names or tuple(str(number) for number in range(lines.highest + 1))
     return objects.dataset(classes, group_by=group_by, repair=repair)
@@ -207,15 +207,17 @@ class _Lines:
         self._names = names
         self._box_only = box_only
 
-    def read(self, file: Path, image: int) -> None:
-        source = self._objects.source(file, "box")
+    def text_of(self, file: Path) -> str | None:
         try:
-            lines = read_text(file, self._objects.problems).splitlines()
+            return read_text(file, self._objects.problems)
         except DataError as error:
             self._objects.problems.append(Problem(error.code, error.facts, "error"))
-            return
-        for line, text in enumerate(lines, 1):
-            if fields := text.split():
+            return None
+
+    def read(self, file: Path, text: str, image: int) -> None:
+        source = self._objects.source(file, "box")
+        for line, row in enumerate(text.splitlines(), 1):
+            if fields := row.split():
                 self._row(fields, image, (source, line, line))
 
     def _row(self, fields: list[str], image: int, where: tuple[int, int, int]) -> None:
@@ -269,6 +271,7 @@ class Writer:
         self._folder = Path(folder)
         self._names = dict(enumerate(classes))
         self._splits: set[Split | None] = set()
+        self._stems: set[str] = set()
 
     def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
         assert isinstance(prediction, Detections)
@@ -276,7 +279,7 @@ class Writer:
         outlines = prediction.outlines or (None,) * len(prediction)
         rows = zip(prediction.class_id.tolist(), prediction.xyxy.astype(np.float64), outlines, strict=True)
         lines = [f"{label} {_numbers(box, outline, width, height)}\n" for label, box, outline in rows]
-        atomic_write(self._folder / "labels" / PurePosixPath(image).with_suffix(".txt"), "".join(lines))
+        atomic_write(self._folder / "labels" / f"{label_stem(image, self._stems)}.txt", "".join(lines))
 
     def finish(self) -> Path:
         content: dict[str, object] = {"path": "."}
