@@ -22,7 +22,7 @@ from manako.errors import ConfigError
 
 TASKS = ("segmentation",)
 PREFIX = "pspnet"
-VARIANTS = {"pspnet": {}}
+VARIANTS = {"pspnet": {"network": "tf_efficientnet_lite0"}}
 STRIDE = 8
 
 

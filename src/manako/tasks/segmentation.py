@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from manako.types import IGNORE, Dataset, Evaluation, Frame, Score, Segmentation
 if TYPE_CHECKING:
     from manako.figures import Figure
 
+Pixel = TypeVar("Pixel", bound=np.generic)
 THRESHOLDS = np.arange(1, 100) / 100
 SAME = 0.999  # part of the pixels
 _NAMED = 3  # classes in a caption
@@ -171,7 +172,7 @@ class SegmentationTask(Task[Segmentation]):
         return read_dataset(folder, task=self.name, format="masks")
 
 
-def _restored(values: NDArray[np.generic], frame: Frame) -> NDArray[np.generic]:
+def _restored(values: NDArray[Pixel], frame: Frame) -> NDArray[Pixel]:
     """(H, W) in network pixels -> in original pixels: the nearest one of whole numbers, bilinear for others. Original
     pixels that the network didn't see take those at the border."""
     height, width = values.shape
@@ -192,12 +193,12 @@ def _second(ids: NDArray[np.uint8], score: NDArray[np.float32]) -> NDArray[np.fl
     return np.where(ids == 1, score, 1 - score).astype(np.float32)
 
 
-def _by_threshold(probability: NDArray[np.generic], threshold: float) -> Segmentation:
+def _by_threshold(probability: NDArray[np.float32], threshold: float) -> Segmentation:
     second = probability >= threshold
     return Segmentation(second.astype(np.uint8), np.where(second, probability, 1 - probability).astype(np.float32))
 
 
-def _dice_by_threshold(probability: NDArray[np.generic], truth: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
+def _dice_by_threshold(probability: NDArray[np.float32], truth: NDArray[np.uint8]) -> Iterator[NDArray[np.float64]]:
     """Dice of the first and of the second class of one image at each of THRESHOLDS, NaN where an image has none of it.
 
     All from two histograms of the second's probability.
