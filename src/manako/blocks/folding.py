@@ -9,7 +9,7 @@ Names of parameters and buffers stay as they are, so checkpoints don't know of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -53,10 +53,17 @@ def _fits(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
 
 
 @torch.no_grad()
-def same_function(one: nn.Module, other: nn.Module, images: Tensor, *, tolerance: float = 1e-3) -> bool:
+def same_function(
+    one: nn.Module, other: nn.Module, images: Tensor, *, tolerance: float = 1e-3, unordered: Collection[str] = ()
+) -> bool:
     """Whether two networks in evaluation mode give the same outputs for `images`, up to rounding. Whole numbers are
-    answers made of the others, which rounding may turn: they aren't compared."""
-    first, second = ({k: v for k, v in made.items() if v.is_floating_point()} for made in (one(images), other(images)))
+    answers made of the others, which rounding may turn: they aren't compared. unordered: outputs (N, any order, ...)."""
+
+    def numbers(model: nn.Module) -> dict[str, Tensor]:
+        made = {key: value for key, value in model(images).items() if value.is_floating_point()}
+        return {key: value.sort(1).values if key in unordered else value for key, value in made.items()}
+
+    first, second = numbers(one), numbers(other)
     scale = max(float(value.abs().max()) for value in first.values())
     return all(float((first[key] - second[key]).abs().max()) <= tolerance * max(scale, 1e-6) for key in first)
 
