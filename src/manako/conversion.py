@@ -6,10 +6,10 @@ import contextlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, Protocol, cast
 
 from manako import idx
 from manako.decode import image_size, open_image
@@ -17,7 +17,7 @@ from manako.errors import DataError, ManakoError, UsageError
 from manako.formats import read_dataset, readers
 from manako.messages import message
 from manako.paths import new_folder
-from manako.types import Dataset, Detections, Prediction, Problem, Sample, Skeleton, Split
+from manako.types import Dataset, Detections, Prediction, Problem, Sample, Skeleton
 
 Progress = Callable[[int, int], None]
 SHORT = {"csv": "boxes_table"}
@@ -26,14 +26,12 @@ _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 class Writer(Protocol):
-    """What a format that can be converted to offers. HOLDS: of `_kinds`, what the format has room for."""
-
-    IMAGES: ClassVar[str]
-    HOLDS: ClassVar[frozenset[str]]
+    """What a format that can be converted to offers. Those of objects say, too, where images go (`IMAGES`), what of
+    `_kinds` they have room for (`HOLDS`), and take the part of the data as `split`."""
 
     def __init__(self, folder: Path, classes: Any, *, skeleton: Skeleton | None = None) -> None: ...
 
-    def add(self, image: str, width: int, height: int, prediction: Any, *, split: Split | None = None) -> None: ...
+    def add(self, image: str, width: int, height: int, prediction: Any) -> None: ...
 
     def finish(self) -> Path: ...
 
@@ -86,12 +84,12 @@ def convert(
 ) -> Converted:
     """Read labels and write them, with their images, to the new folder `out`.
 
-    to: "coco", "yolo", "voc", "csv". link: don't copy images, give the same files a second name (hard links). Raises
-    UsageError where `out` holds something or the format is unknown, DataError where the labels can't be read.
+    to: "coco", "yolo", "voc", "csv", or another format that can be written ("masks", "coco_keypoints"...). link: don't
+    copy images, give the same files a second name (hard links). Raises UsageError where `out` holds something or the
+    format is unknown, DataError where the labels can't be read.
     """
-    name = SHORT.get(to, to)
-    dataset = _read(data, task, format)
-    writer_of = _writer(name, to, dataset.task)
+    writer_of, tasks = _writer(to, task)
+    dataset = _read(data, tasks, format)
     with new_folder(Path(out), apart_from=dataset.root) as folder:
         written = _fill(folder, dataset, writer_of, link, progress)
     return Converted(
@@ -123,6 +121,7 @@ class _Written:
 def _fill(folder: Path, dataset: Dataset, writer_of: type[Writer], link: bool, progress: Progress | None) -> _Written:
     written = _Written()
     writer = writer_of(folder, dataset.classes, skeleton=dataset.skeleton)
+    images, holds = getattr(writer, "IMAGES", "images"), getattr(writer, "HOLDS", None)
     for done, (place, sample) in enumerate(_places(dataset), 1):
         try:
             height, width = image_size(sample.image, sample.frame)
@@ -131,36 +130,41 @@ def _fill(folder: Path, dataset: Dataset, writer_of: type[Writer], link: bool, p
             written.problems.append(Problem(error.code, error.facts, "error"))
             continue
         if truth is not None:
-            writer.add(place, width, height, truth, split=sample.split)
-            written.lost.update({kind: n for kind, n in _kinds(truth).items() if kind not in writer.HOLDS})
+            part = {} if holds is None else {"split": sample.split}
+            writer.add(place, width, height, truth, **part)
+            written.lost.update({kind: n for kind, n in _kinds(truth).items() if holds is None or kind not in holds})
             written.objects += len(truth) if isinstance(truth, Detections) else 1
-        _copy(sample, folder / writer.IMAGES / place, link)
+        _copy(sample, folder / images / place, link)
         written.images += 1
         if progress is not None:
             progress(done, len(dataset.samples))
-    written.lost.update(_of_dataset(dataset, writer.HOLDS))
+    if holds is not None:
+        written.lost.update({kind: n for kind, n in _of_dataset(dataset).items() if kind not in holds})
     writer.finish()
     return written
 
 
-def _read(data: str | Path, task: str | None, format: str | None) -> Dataset:
-    """With outlines, where there are any."""
-    if task is None:
+def _read(data: str | Path, tasks: Sequence[str], format: str | None) -> Dataset:
+    """As the first of the tasks that there are labels for."""
+    for task in tasks[:-1]:
         with contextlib.suppress(ManakoError):
-            return read_dataset(data, task="instances", format=format)
-    return read_dataset(data, task=task, format=format)
+            return read_dataset(data, task=task, format=format)
+    return read_dataset(data, task=tasks[-1], format=format)
 
 
-def _writer(name: str, to: str, task: str) -> type[Writer]:
-    known = readers()
-    able = [n for n, reader in known.items() if hasattr(getattr(reader, "Writer", None), "HOLDS")]
-    short = {long: word for word, long in SHORT.items()}
-    if name not in able:
-        raise UsageError("convert.unknown", to=to, known=", ".join(short.get(n, n) for n in able))
-    module: Any = known[name]
-    if task not in module.WRITES:
+def _writer(to: str, task: str | None) -> tuple[type[Writer], tuple[str, ...]]:
+    """What writes the format, and the tasks whose labels it takes, those that hold most first."""
+    known: Mapping[str, Any] = readers()
+    name = SHORT.get(to, to)
+    if not hasattr(known.get(name), "WRITES"):
+        short = {long: word for word, long in SHORT.items()}
+        able = (short.get(name, name) for name, reader in known.items() if hasattr(reader, "WRITES"))
+        raise UsageError("convert.unknown", to=to, known=", ".join(able))
+    tasks = tuple(known[name].WRITES)
+    if task is not None and task not in tasks:
         raise UsageError("convert.not_for_task", to=to, task=task)
-    return cast(type[Writer], module.Writer)
+    chosen = (task,) if task else ("instances", "detection") if "instances" in tasks else tasks
+    return cast(type[Writer], known[name].Writer), chosen
 
 
 def _places(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
@@ -195,13 +199,12 @@ def _kinds(truth: Prediction) -> dict[str, int]:
     }
 
 
-def _of_dataset(dataset: Dataset, kinds: frozenset[str]) -> dict[str, int]:
+def _of_dataset(dataset: Dataset) -> dict[str, int]:
     used = {int(c) for s in dataset.samples if isinstance(s.target, Detections) for c in s.target.class_id}
-    found = {
+    return {
         "unused_classes": len(dataset.classes) - len(used),
         "groups": sum(sample.group is not None for sample in dataset.samples),
     }
-    return {kind: count for kind, count in found.items() if kind not in kinds}
 
 
 def _copy(sample: Sample, target: Path, link: bool) -> None:

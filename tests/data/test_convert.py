@@ -18,7 +18,7 @@ from manako.cli import main
 from manako.errors import ConfigError, UsageError
 from manako.formats import read_dataset, readers
 from manako.regions import mask_of, outline_of
-from manako.types import Detections, Outline
+from manako.types import Detections, Outline, Segmentation
 
 NAMES = {"coco": "coco", "yolo": "yolo", "voc": "voc", "csv": "boxes_table"}
 
@@ -132,6 +132,19 @@ def test_outlines_survive_where_there_is_room_and_losses_are_said(tmp_path: Path
     assert np.array_equal(filled, polygons[2])
 
 
+def test_outlines_become_masks(tmp_path: Path) -> None:
+    """The map of classes that a network of regions learns, as files."""
+    root = outlined(tmp_path / "in")
+    result = convert(root, tmp_path / "out", to="masks")
+    assert (result.images, result.format) == (1, "coco")
+    painted = read_dataset(root, task="segmentation", format="coco")
+    masks = read_dataset(tmp_path / "out", task="segmentation", format="masks")
+    assert masks.classes == painted.classes and masks.samples[0].split == "train"
+    first, second = painted.samples[0].truth, masks.samples[0].truth
+    assert isinstance(first, Segmentation) and isinstance(second, Segmentation)
+    assert np.array_equal(first.class_id, second.class_id) and set(np.unique(first.class_id)) == {0, 1, 2, 255}
+
+
 def test_images_of_one_name_in_two_folders_stay_two(tmp_path: Path) -> None:
     for folder in ("x", "y"):
         for suffix in ("png", "bmp"):
@@ -153,7 +166,7 @@ def test_nothing_is_overwritten_and_nothing_half_done_is_left(tmp_path: Path) ->
     for out in (tmp_path / "full", root / "out", root):
         with pytest.raises(UsageError):
             convert(root, out, to="yolo")
-    for bad in ("png", "masks"):
+    for bad in ("png", "idx"):
         with pytest.raises(UsageError):
             convert(root, tmp_path / "out", to=bad)
     with pytest.raises(ConfigError):

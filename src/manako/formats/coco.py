@@ -31,9 +31,7 @@ _OTHER_TASKS = ("captions", "panoptic", "stuff", "image_info")
 
 
 def recognise(path: Path) -> bool:
-    """Files of key points are for the task pose; `format="coco"` reads their boxes."""
-    files = first_files(path, (".json",), most=_FOLDERS_JSON)
-    return any(_is_coco(file) and '"keypoints"' not in head_of(file) for file in files)
+    return any(_is_coco(file) for file in first_files(path, (".json",), most=_FOLDERS_JSON))
 
 
 def read(path: Path, *, task: str, group_by: str | None, repair: bool = False) -> Dataset:
