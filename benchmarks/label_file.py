@@ -3,7 +3,8 @@
     python benchmarks/label_file.py [--images 118000] [--objects 860000] [--task detection] [--folder KEEP] [--json]
 
 Writes a data set of COCO's form (each image a tiny PNG; boxes, polygons of 12 points, ids of classes with holes) once,
-then reads it with `read_dataset` in a new process: seconds (by the clock and of the processor) and the peak of memory. The claims are 30 s and 1.5 GB.
+then reads it with `read_dataset` in a new process: seconds by the clock and of the processor, and the peak of memory.
+The claims are 30 s and 1.5 GB.
 """
 
 from __future__ import annotations
