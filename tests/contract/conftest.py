@@ -27,6 +27,7 @@ OTHER_SIZE = 96
 BARS: dict[str, tuple[str, float] | None] = {
     "anomaly": None,
     "classification": ("accuracy", 1.0),
+    "detection": ("ap50", 0.9),
     "segmentation": ("mean_iou", 0.9),
     "depth": ("delta1", 0.95),
     "pose": ("oks_ap", 0.9),
