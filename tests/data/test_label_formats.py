@@ -321,6 +321,14 @@ def test_order_of_lists_in_coco_does_not_matter(tmp_path: Path) -> None:
     assert objects_of(data) == EXPECTED and not codes(data)
 
 
+def test_a_folder_of_labels_and_a_label_file_lead_to_their_images(tmp_path: Path) -> None:
+    write_coco(tmp_path)
+    whole = read_dataset(tmp_path / "annotations")
+    assert (whole.root, objects_of(whole)) == (tmp_path, EXPECTED)
+    part = read_dataset(tmp_path / "annotations" / "instances_val.json")
+    assert part.root == tmp_path and objects_of(part) == {"c.png": EXPECTED["c.png"]}
+
+
 def test_sizes_come_from_the_labels_where_they_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """118,000 images aren't opened to read COCO's labels."""
     monkeypatch.setattr("manako.formats._objects.image_size", lambda *_: pytest.fail("an image was opened"))

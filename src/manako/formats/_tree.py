@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from manako.errors import DataError
 from manako.formats.folders import SPLIT_NAMES
-from manako.paths import IMAGE_SUFFIXES, inside, is_hidden, leads_outside
+from manako.paths import IMAGE_SUFFIXES, find_images, inside, is_hidden, leads_outside
 from manako.types import Problem, Split
 
 _BESIDE = {"annotations", "labels", "annotation", "label"}
@@ -164,9 +164,9 @@ def label_stem(image: str, taken: set[str]) -> str:
 
 
 def root_of(path: Path) -> Path:
-    """The folder of the data that a label file belongs to."""
+    """The folder of the data that a label file, or a folder of nothing but labels, belongs to."""
     if path.is_dir():
-        return path
+        return path.parent if path.name.lower() in _BESIDE and next(find_images([path]), None) is None else path
     folder = path.parent
     return folder.parent if folder.name.lower() in _BESIDE else folder
 
