@@ -56,6 +56,7 @@ class RunConfig:
     augment: str = _option("auto", choices="auto none light medium strong")
     flip: str = _option("auto", choices="auto on off")
     mixup: float | None = _option(kind=float, low=0, high=10)
+    mosaic: float | None = _option(kind=float, low=0, high=1)  # part of the batches whose images are made of four
     label_smoothing: float | None = _option(kind=float, low=0, high=0.9)
     sampling: str = _option("shuffle", choices="shuffle balanced")
     class_weights: str = _option("none", choices="none balanced")

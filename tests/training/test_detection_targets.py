@@ -10,10 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manako.errors import ConfigError
 from manako.training.augment import Augmentation, augment, draws
 from manako.training.batch import Batch
+from manako.training.mosaic import crops, mosaic
+from manako.training.sampler import generator
+from manako.training.targets import classification
 from manako.training.targets.detection import LEAST_PART, LEAST_SIDE, DetectionTargets, collate
-from manako.types import Detections, Frame
+from manako.types import Detections, Frame, Labels
 
 SIZE = (48, 64)
 
@@ -107,3 +111,27 @@ def test_blended_images_have_the_objects_of_both() -> None:
     )
     mixed = both.mix(torch.tensor([1, 0]), torch.full((2,), 0.5))
     assert [sorted(mixed.labels[i][mixed.valid[i]].tolist()) for i in range(2)] == [[1, 2, 2], [1, 2, 2]]
+
+
+def test_four_images_lie_in_one_picture_with_their_objects() -> None:
+    """Oracle: each image has its own grey, and its object lies on pixels of that grey."""
+    images = (torch.arange(5, dtype=torch.uint8) * 40 + 20)[:, None, None, None].expand(5, 1, *SIZE).contiguous()
+    truths = [Detections.truth(np.array([[8, 8, 24, 20]], np.float32), np.array([i])) for i in range(5)]
+    batch = Batch(images, collate(truths, [Frame(*SIZE)] * 5, classes=5, size=SIZE))
+    whole = mosaic(batch)
+    assert whole.images.shape == (5, 1, 96, 128)
+    for varied in (whole, augment(whole, crops(Augmentation(area=0.5)), draws(5, generator(0, "test")), size=SIZE)):
+        targets = varied.targets
+        assert isinstance(targets, DetectionTargets) and 0 < targets.valid.sum() <= 20
+        for image, boxes, labels, valid in zip(
+            varied.images, targets.boxes, targets.labels, targets.valid, strict=True
+        ):
+            for box, label in zip(boxes[valid].round().int().tolist(), labels[valid].tolist(), strict=True):
+                seen = image[0, box[1] + 1 : box[3] - 1, box[0] + 1 : box[2] - 1].float()
+                assert seen.numel() == 0 or (seen - (label * 40 + 20)).abs().max() <= 1
+
+
+def test_other_tasks_have_no_mosaics() -> None:
+    labels = classification.collate([Labels.truth(0)], [], classes=2, size=SIZE)
+    with pytest.raises(ConfigError, match="mosaic"):
+        mosaic(Batch(torch.zeros(1, 1, *SIZE), labels))

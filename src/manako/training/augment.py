@@ -30,8 +30,9 @@ class Augmentation:
     """How far images may be varied. All are ranges of a uniform draw unless said otherwise.
 
     flip: probability of a mirror image, left to right (right for photographs; wrong where left and right differ, as
-    in digits and text). area: the smallest part of the image that a crop keeps. aspect: the crop is up to this many
-    times wider or higher. shift: part of the side; only where nothing is cropped. rotate: degrees to either side.
+    in digits and text). area, most: the smallest and the largest part of the image that a crop keeps. aspect: the crop
+    is up to this many times wider or higher. shift: part of the side; only where nothing is cropped. rotate: degrees
+    to either side.
     window: crops have the network's size, enlarged or reduced up to `zoom` times, whatever the size of the image;
     `area` says nothing then.
     brightness, contrast, saturation: factors 1 - x .. 1 + x. hue: part of the colour circle. erase: probability of a
@@ -40,6 +41,7 @@ class Augmentation:
 
     flip: float = 0.5
     area: float = 1.0
+    most: float = 1.0
     aspect: float = 1.0
     shift: float = 0.0
     rotate: float = 0.0
@@ -120,7 +122,7 @@ def crop_maps(chance: Tensor, how: Augmentation, *, old: tuple[int, int], new: t
         wide = (new[1] / zoom * aspect.sqrt()).clamp_max(width)
         high = (new[0] / zoom / aspect.sqrt()).clamp_max(height)
     else:
-        area = how.area + (1 - how.area) * chance[:, AREA]
+        area = how.area + (how.most - how.area) * chance[:, AREA]
         wide = width * (area * aspect).sqrt().clamp_max(1)
         high = height * (area / aspect).sqrt().clamp_max(1)
     centre_x = wide / 2 + (width - wide) * chance[:, LEFT]

@@ -19,6 +19,7 @@ from manako.training.augment import FLIP, Augmentation, augment, augmentation, d
 from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
 from manako.training.distributed import Processes
+from manako.training.mosaic import crops, mosaic
 from manako.training.sampler import batches, counted_seed, epoch_order, generator, neighbours, shard
 from manako.types import Deferred, Frame, Prediction, Skeleton
 
@@ -63,6 +64,7 @@ class Feed:
     batch: int
     chunk: int
     mixup: float = 0.0
+    mosaic: float = 0.0
     classes: NDArray[np.int64] | None = None
     device: str = "cpu"
     processes: Processes = field(default_factory=Processes)
@@ -75,8 +77,10 @@ class Feed:
         """The batches of one epoch: indices of all processes' images."""
         return batches(epoch_order(len(self.cache), seed=self.seed, epoch=epoch, classes=self.classes), self.batch)
 
-    def parts(self, index: NDArray[np.int64], *, epoch: int, number: int) -> Iterator[tuple[Batch, float]]:
-        """This process's parts of one batch, each with its share in the mean of the loss.
+    def parts(
+        self, index: NDArray[np.int64], *, epoch: int, number: int, calm: bool = False
+    ) -> Iterator[tuple[Batch, float]]:
+        """This process's parts of one batch, each with its share in the mean of the loss. calm: without mosaics.
 
         The chance for the whole batch is drawn everywhere, so an image is varied alike whoever has it. The sum of the
         parts' gradients is the batch's, but for batch normalisation: it sees one part at a time.
@@ -86,12 +90,14 @@ class Feed:
         share = None
         if self.mixup:
             share = mixup_share(len(index), self.mixup, generator(self.seed, "mixup", epoch, number))
+        four = not calm and float(torch.rand(1, generator=generator(self.seed, "mosaic", epoch, number))) < self.mosaic
         mine = shard(len(index), rank=self.processes.rank, processes=self.processes.count)
         whole = self._mass(index, share)
         for start in range(mine.start, mine.stop, self.chunk):
             part = slice(start, min(start + self.chunk, mine.stop))
-            batch = self._make(index[part], chance[part], None if share is None else share[part])
-            yield batch, batch.targets.mass / whole if whole else 1.0
+            batch = self._make(index[part], chance[part], None if share is None else share[part], four=four)
+            mass = len(batch) / len(index) * whole if four else batch.targets.mass  # mosaics hold four images' objects
+            yield batch, mass / whole if whole else 1.0
 
     def _mirror(self, index: NDArray[np.int64], epoch: int) -> Tensor:
         """Uniform numbers that decide the flips: with a probability of 1/2 every image is seen both ways in any two
@@ -99,11 +105,14 @@ class Feed:
         offset = counted_seed(self.seed, "flip") % 1_000_003 / 1_000_003
         return torch.from_numpy((index * GOLDEN + (offset + epoch / 2)) % 1.0).float()
 
-    def _make(self, index: NDArray[np.int64], chance: Tensor, share: Tensor | None) -> Batch:
+    def _make(self, index: NDArray[np.int64], chance: Tensor, share: Tensor | None, *, four: bool) -> Batch:
         device = torch.device(self.device)
         images = self.cache.take(index).to(device, non_blocking=True)
         targets = self.truth(index).to(device)
-        batch = augment(Batch(images, targets), self.how, chance, size=self.size)
+        batch, how = Batch(images, targets), self.how
+        if four:
+            batch, how = mosaic(batch), crops(how)
+        batch = augment(batch, how, chance, size=self.size)
         return batch if share is None else mixup(batch, neighbours(len(index)), share)
 
     def _mass(self, index: NDArray[np.int64], share: Tensor | None) -> float:
@@ -189,6 +198,7 @@ def make_feed(
         batch=batch,
         chunk=chunk if config.batch == "all" else batch,
         mixup=config.mixup or 0.0,
+        mosaic=config.mosaic or 0.0,
         classes=ids if config.sampling == "balanced" else None,
         device=device,
         processes=processes,

@@ -38,6 +38,7 @@ from manako.training.telling import Teller
 from manako.training.validate import Judge, Look
 
 Stopped = Literal["done", "patience", "asked"]
+CALM = 0.2  # last part of a run, in which images are no mosaics: as those that will be judged
 SYNC_STEPS = 50  # on a GPU the loss is fetched this seldom: fetching waits for it
 
 
@@ -236,7 +237,9 @@ class _Loop:
         state.lr = self.optimisers.set_rate(rate(config.schedule, progress, warmup=config.warmup or 0.0))
         seed = counted_seed(config.seed, "network", state.epoch, state.batch, self.processes.rank)
         seed_device(seed, self.hardware.device)
-        self.losses.append(self.stepper.step(self.feed.parts(index, epoch=state.epoch, number=state.batch)))
+        calm = progress >= 1 - CALM
+        parts = self.feed.parts(index, epoch=state.epoch, number=state.batch, calm=calm)
+        self.losses.append(self.stepper.step(parts))
         state.step += 1
         state.loss_steps += 1
         before, state.progress = state.progress, self.budget.progress(state.step)
