@@ -146,6 +146,10 @@ def predict(
     track: bool = False,
     count_lines: Sequence[str] = (),
     count_zones: Sequence[str] = (),
+    smooth: bool = False,
+    watch: str | None = None,
+    closed: float = 0.2,
+    alarm: float = 0.15,
     clouds: str | None = None,
     cut_outs: str | None = None,
     lines: bool = False,
@@ -157,6 +161,8 @@ def predict(
     tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
     size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
     count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
+    smooth: steady the points of poses from picture to picture. watch: "drowsiness" reports closed eyes (aspect ratio
+    below `closed`) and PERCLOS, with an alarm from `alarm` on; the model must know eye points.
     clouds, cut_outs: of depth, also write point clouds ("fx,fy,cx,cy" of the camera, or "assumed") and images without
     what is farther than so many metres ("auto" finds the distance).
     batch, max_pixels: chosen by the kind of the sources. For predictions as Python objects use
@@ -179,6 +185,10 @@ def predict(
             track=track,
             count_lines=count_lines,
             count_zones=count_zones,
+            smooth=smooth,
+            watch=watch,
+            closed=closed,
+            alarm=alarm,
         )
         results = with_depth_files(
             job.results,

@@ -28,6 +28,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--count-line", action="append", default=[], metavar="X1,Y1,X2,Y2", help=message("cli.count_line")
     )
     video.add_argument("--count-zone", action="append", default=[], metavar="X1,Y1,...", help=message("cli.count_zone"))
+    video.add_argument("--smooth", action="store_true", help=message("cli.smooth"))
+    video.add_argument("--watch", metavar="WHAT", help=message("cli.watch"))
+    video.add_argument("--closed", type=_share, default=0.2, metavar="RATIO", help=message("cli.closed"))
+    video.add_argument("--alarm", type=_share, default=0.15, metavar="SHARE", help=message("cli.alarm"))
     depth = parser.add_argument_group(message("cli.predict_depth"))
     depth.add_argument("--clouds", nargs="?", const="assumed", metavar="FX,FY,CX,CY", help=message("cli.clouds"))
     depth.add_argument("--cut-outs", nargs="?", const="auto", metavar="METRES", help=message("cli.cut_outs"))
@@ -51,6 +55,10 @@ def run(arguments: Namespace) -> int:
         track=arguments.track,
         count_lines=arguments.count_line,
         count_zones=arguments.count_zone,
+        smooth=arguments.smooth,
+        watch=arguments.watch,
+        closed=arguments.closed,
+        alarm=arguments.alarm,
         clouds=arguments.clouds,
         cut_outs=arguments.cut_outs,
         lines=not arguments.json,
@@ -67,6 +75,16 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ArgumentTypeError(message("cli.not_a_count", value=text))
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise ArgumentTypeError(message("cli.not_a_share", value=text))
+    return value
 
 
 def _tile(text: str) -> int | str:

@@ -1,5 +1,5 @@
 """What `predict` does with its sources: images, videos and cameras become a stream of results, by windows where asked,
-with objects followed and counted where asked."""
+with objects followed and counted, points steadied and eyes watched where asked."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from manako.paths import find_images
 from manako.runtime import tiles, video
 from manako.runtime.ahead import Source
 from manako.runtime.counting import new_counting
+from manako.runtime.drowsiness import ALARM, CLOSED, new_drowsiness
 from manako.runtime.predictor import BATCH, Predictor, Result
 from manako.runtime.sequences import NewReading, followed
+from manako.runtime.smoothing import smoothed
 from manako.tasks import Task
 
 FOLLOWED = ("detection", "instances")  # tasks whose predictions are single objects
@@ -43,6 +45,10 @@ def predict_sources(
     track: bool = False,
     count_lines: Sequence[str] = (),
     count_zones: Sequence[str] = (),
+    smooth: bool = False,
+    watch: str | None = None,
+    closed: float = CLOSED,
+    alarm: float = ALARM,
 ) -> Job:
     """As `api.predict`. Raises UsageError, and MissingExtraError where a video is named and OpenCV isn't there."""
     cameras = any(video.is_camera(source) for source in sources)
@@ -54,6 +60,9 @@ def predict_sources(
     counted = bool(count_lines or count_zones)
     if track or counted:
         _check_objects(predictor.task)
+    readings: list[NewReading] = []
+    if watch is not None:
+        readings.append(_watching(predictor, watch, closed=closed, alarm=alarm))
     limit = max_pixels or (MAX_PIXELS if tile is None else tiles.MAX_PIXELS)
     size = batch or (1 if cameras else video.BATCH if videos else BATCH)
     items = video.with_pictures(_found(sources), every=every, max_pixels=limit)
@@ -63,8 +72,12 @@ def predict_sources(
         results = tiles.predict_tiled(predictor, items, tile=tile, overlap=overlap, batch=size, max_pixels=limit)
     if track or counted:
         results = followed(results, every=every)
-    readings = (new_counting(count_lines, count_zones, predictor.card.classes),) if counted else ()
-    return Job(predictor, results, readings, limit, cameras)
+    if smooth:
+        _check_poses(predictor.task)
+        results = smoothed(results)
+    if counted:
+        readings.append(new_counting(count_lines, count_zones, predictor.card.classes))
+    return Job(predictor, results, tuple(readings), limit, cameras)
 
 
 def _found(sources: Iterable[str | Path]) -> Iterator[Source]:
@@ -74,6 +87,19 @@ def _found(sources: Iterable[str | Path]) -> Iterator[Source]:
             yield source
         else:
             yield from find_images([source], suffixes=IMAGE_SUFFIXES | video.VIDEO_SUFFIXES)
+
+
+def _watching(predictor: Predictor, watch: str, *, closed: float, alarm: float) -> NewReading:
+    """What `watch` names. Raises UsageError."""
+    if watch != "drowsiness":
+        raise UsageError("watch.unknown", value=watch)
+    _check_poses(predictor.task)
+    return new_drowsiness(predictor.card.classes, closed=closed, alarm=alarm)
+
+
+def _check_poses(task: Task[object]) -> None:  # type: ignore[type-var]
+    if task.name != "pose":
+        raise UsageError("watch.not_poses", task=task.name)
 
 
 def _check_objects(task: Task[object]) -> None:  # type: ignore[type-var]
