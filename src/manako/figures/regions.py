@@ -46,10 +46,13 @@ def resized(ids: Ids, width: int, height: int) -> Ids:
 
 
 def borders(ids: Ids) -> NDArray[np.bool_]:
-    """(H, W): pixels whose right or lower neighbour has another class."""
+    """(H, W): pixels with a neighbour of another class in one of four directions."""
     edge = np.zeros(ids.shape, np.bool_)
-    edge[:, :-1] |= ids[:, :-1] != ids[:, 1:]
-    edge[:-1] |= ids[:-1] != ids[1:]
+    across, down = ids[:, :-1] != ids[:, 1:], ids[:-1] != ids[1:]
+    edge[:, :-1] |= across
+    edge[:, 1:] |= across
+    edge[:-1] |= down
+    edge[1:] |= down
     return edge
 
 

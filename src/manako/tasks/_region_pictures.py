@@ -34,10 +34,9 @@ def mistake_picture(
     """The map of mistakes at the image's size, with a legend."""
     sizes = (image.width, image.height)
     picture = mistakes(resized(truth, *sizes), resized(prediction, *sizes), plain=plain)
-    entries = [(message("segmentation.right"), FOUND)]
-    if plain is not None:
-        entries += [(message("segmentation.missed"), MISSED), (message("segmentation.false"), FALSE)]
-    return with_legend(picture, [*entries, (message("segmentation.other_class"), OTHER)])
+    used = {colour for _, colour in picture.getcolors(16) or ()}
+    named = (("right", FOUND), ("missed", MISSED), ("false", FALSE), ("other_class", OTHER))
+    return with_legend(picture, [(message(f"segmentation.{name}"), colour) for name, colour in named if colour in used])
 
 
 def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Pixel = TypeVar("Pixel", bound=np.generic)
 THRESHOLDS = np.arange(1, 100) / 100
 SAME = 0.999  # part of the pixels
+ENDS = ("dice_low", "dice_high")
 _NAMED = 3  # classes in a caption
 _NO_GROUND = ("background", "_background_", "void", "other")
 
@@ -88,7 +89,7 @@ class SegmentationTask(Task[Segmentation]):
         order = np.nan_to_num(found.dice, nan=1.0)[wrong]
         return Evaluation(
             main=Score(self.main_metric, found.metrics[self.main_metric], low, high),
-            metrics=found.metrics,
+            metrics=found.metrics | (dict(zip(ENDS, found.dice_interval, strict=True)) if intervals else {}),
             per_class={name: row for name, row in rows.items() if row},
             count=len(measures),
             worst=tuple(wrong[np.lexsort((-found.share_wrong[wrong], order))].tolist()),
