@@ -620,3 +620,30 @@ def test_archives_and_other_files_are_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError) as caught:
             read_dataset(path, task="detection")
         assert caught.value.code == code
+
+
+def test_sizes_that_labels_state_don_t_take_memory(tmp_path: Path) -> None:
+    """A million by a million pixels, stated by a label file of a hundred bytes."""
+
+    def change(content: dict[str, Any]) -> None:
+        for image in content["images"]:
+            image |= {"height": 10**6, "width": 10**6}
+        runs = {"counts": [0, 10**12], "size": [10**6, 10**6]}
+        content["annotations"][0] |= {"segmentation": runs, "bbox": None}
+        content["annotations"][1] |= {"segmentation": [[50, 0, 100, 0, 100, 30]]}
+
+    data = read(changed_coco(tmp_path, change), "coco", task="segmentation")
+    assert codes(data)["labels.outline"] == 1
+    for sample in data.samples:
+        truth = sample.truth
+        assert isinstance(truth, Segmentation) and truth.class_id.shape == (HEIGHT, WIDTH)
+
+
+def test_maps_have_the_size_of_the_image_whatever_the_labels_say(tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["images"][0] |= {"height": HEIGHT - 1}
+        content["annotations"][1] |= {"segmentation": [[50, 0, 100, 0, 100, 30]]}
+
+    data = read(changed_coco(tmp_path, change), "coco", task="segmentation")
+    assert codes(data)["labels.other_size"] == 1
+    assert all(isinstance(s.truth, Segmentation) and s.truth.class_id.shape == (HEIGHT, WIDTH) for s in data.samples)

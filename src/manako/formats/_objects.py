@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from manako.decode import image_size
 from manako.errors import ConfigError, ImageError, LabelError
+from manako.formats._shapes import MOST_PIXELS
 from manako.paths import printable
 from manako.regions import Painting
 from manako.types import IGNORE, Dataset, Detections, Outline, Problem, Sample, Split
@@ -75,7 +76,7 @@ class Objects:
         self._names.append(name)
         self._splits.append(split)
         self._groups.append(group)
-        sound = 0 < height < 2**31 and 0 < width < 2**31
+        sound = height > 0 and width > 0 and height * width <= MOST_PIXELS
         self._sizes.extend((height, width) if sound else (0, 0))
         return number
 
@@ -216,12 +217,18 @@ class _Rows:
         self._good = np.ones(len(where), bool)
 
     def _measure(self, files: list[Path]) -> None:
-        """Sizes that no label file says, from the images' headers. Files that can't be opened keep 0: `check` and
-        training name them."""
-        unknown = np.flatnonzero((self.sizes == 0).any(1))
+        """Sizes that no label file says, from the images' headers; maps of classes must have the images' size in any
+        case. Files that can't be opened keep 0: `check` and training name them."""
+        maps = self._objects.task == "segmentation"
+        wanted = np.arange(len(files)) if maps else np.flatnonzero((self.sizes == 0).any(1))
+        other = 0
         with ThreadPoolExecutor(8) as pool:
-            for number, size in zip(unknown, pool.map(_size_of, (files[i] for i in unknown)), strict=True):
+            for number, size in zip(wanted, pool.map(_size_of, (files[i] for i in wanted)), strict=True):
+                stated = tuple(self.sizes[number].tolist())
+                other += 0 not in stated and 0 not in size and stated != size
                 self.sizes[number] = size
+        if other:
+            self.problems.append(Problem("labels.other_size", {"count": other, "data": self._objects.root}))
 
     def judge(self) -> Chosen:
         """Which rows can be used; `xyxy` holds their pixels."""

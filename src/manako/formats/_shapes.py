@@ -12,6 +12,7 @@ from manako.regions import decompress, mask_of_runs
 from manako.types import Outline
 
 _CIRCLE = 64
+MOST_PIXELS = 2**28  # of an image that labels state: what they state decides how much memory is taken
 
 
 def polygon(numbers: object) -> NDArray[np.float32]:
@@ -53,6 +54,8 @@ def run_lengths(counts: object, size: object) -> Outline:
     if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(s, int) and 0 < s < 2**20 for s in size):
         raise ValueError("run lengths without a size")
     height, width = size
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"run lengths of {height * width} pixels")
     if isinstance(counts, str):
         runs = decompress(counts)
     else:
@@ -69,9 +72,9 @@ def placed(runs: NDArray[np.int64], left: int, top: int, width: int, height: int
     """Runs of 0 and 1 by turns, row by row, over a part of an image of `size`. Raises ValueError."""
     from manako.regions import outline_of
 
+    if left < 0 or top < 0 or left + width > size[1] or top + height > size[0] or size[0] * size[1] > MOST_PIXELS:
+        raise ValueError("a mask beyond the image")
     part = mask_of_runs(runs, width, height).T  # row by row is column by column of the transposed
     whole = np.zeros(size, bool)
-    if left < 0 or top < 0 or left + width > size[1] or top + height > size[0]:
-        raise ValueError("a mask beyond the image")
     whole[top : top + height, left : left + width] = part
     return outline_of(whole)

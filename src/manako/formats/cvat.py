@@ -105,7 +105,7 @@ def _read_image(
             continue
         try:
             outline, corners = _region(node, (height, width))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, OverflowError) as error:
             objects.wrong("labels.outline" if node.tag != "box" else "labels.not_a_number", where, error)
             continue
         objects.add(number, classes[label], corners, where, outline=outline)
@@ -116,7 +116,7 @@ def _whole(text: str) -> int:
 
 
 def _region(node: Node, size: tuple[int, int]) -> tuple[Outline | None, list[float]]:
-    """The outline, and the box around it. Raises ValueError, KeyError."""
+    """The outline, and the box around it. Raises ValueError, KeyError, OverflowError."""
     values = node.attributes
     if node.tag == "box":
         left, top, right, bottom = (float(values[edge]) for edge in ("xtl", "ytl", "xbr", "ybr"))

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from manako.decode import MAX_PIXELS
 from manako.errors import DataError, LabelError
 from manako.formats._json import JsonMembers
 from manako.formats._objects import TASKS as TASKS
@@ -159,7 +160,7 @@ def _read_task(
         else:
             try:
                 outline, corners = _region(str(kind), result["value"], (height, width))
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
                 objects.wrong("labels.outline", where, error)
                 continue
             objects.add(number, classes[label], corners, where, outline=outline)
@@ -175,7 +176,7 @@ def _find(finder: Finder, names: list[str]) -> str:
 
 
 def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int]) -> tuple[Outline | None, list[float]]:
-    """The outline, and the box around it. Raises ValueError, TypeError, KeyError."""
+    """The outline, and the box around it. Raises ValueError, TypeError, KeyError, OverflowError."""
     height, width = size
     if not height:
         raise ValueError("the size of the image is missing")
@@ -201,7 +202,7 @@ def _region(kind: str, value: Mapping[str, Any], size: tuple[int, int]) -> tuple
 
 def _brush(codes: object, height: int, width: int) -> NDArray[np.bool_]:
     """Label Studio's packed bytes of an RGBA picture; its opacity is the mask. Raises ValueError."""
-    if not isinstance(codes, list) or not 0 < height * width <= 2**28:
+    if not isinstance(codes, list) or not 0 < height * width <= MAX_PIXELS:
         raise ValueError("a brush without run lengths or size")
     bits = "".join(f"{code:08b}" for code in np.array(codes, np.uint8).tolist())
     at = 0

@@ -22,7 +22,7 @@ from manako.decode import open_image
 from manako.errors import DataError, ImageError, LabelError
 from manako.formats._objects import TASKS as TASKS
 from manako.formats._objects import Objects
-from manako.formats._shapes import ellipse, polygon
+from manako.formats._shapes import MOST_PIXELS, ellipse, polygon
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of_folder
 from manako.regions import box_of, outline_of, rectangle
@@ -201,8 +201,9 @@ def _mask(text: object, corner: Any, size: tuple[int, int]) -> Outline:
     except (binascii.Error, ImageError) as error:
         raise ValueError(f"mask: {error}") from None
     left, top = np.round(corner).astype(int).tolist()
-    whole = np.zeros(size, bool)
-    if left < 0 or top < 0 or left + part.shape[1] > size[1] or top + part.shape[0] > size[0]:
+    beyond = left < 0 or top < 0 or left + part.shape[1] > size[1] or top + part.shape[0] > size[0]
+    if beyond or size[0] * size[1] > MOST_PIXELS:
         raise ValueError("a mask beyond the image")
+    whole = np.zeros(size, bool)
     whole[top : top + part.shape[0], left : left + part.shape[1]] = part
     return outline_of(whole)
