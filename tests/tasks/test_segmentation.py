@@ -24,7 +24,7 @@ from manako.samples.regions import write_binary
 from manako.tasks.segmentation import TASK
 from manako.training.augment import ANGLE, ASPECT, FLIP, Augmentation, augment, draws
 from manako.training.batch import Batch
-from manako.training.targets.segmentation import SegmentationTargets, collate
+from manako.training.targets.segmentation import SegmentationTargets, class_counts, collate
 from manako.types import IGNORE, Dataset, Frame, Segmentation
 
 Ids = NDArray[np.uint8]
@@ -277,6 +277,13 @@ def test_targets_lie_where_the_pixels_lie() -> None:
     ]
     assert (narrow[:, :32] == IGNORE).all() and (narrow[:, 64:] == IGNORE).all()
     assert (narrow[:32, 32:64] == 0).all() and (narrow[32:, 32:64] == IGNORE).all()  # 2 is no class of these
+
+
+def test_classes_are_counted_by_their_known_pixels(tmp_path: Path) -> None:
+    put(tmp_path, "a", np.array([[0, 1, 1, 255]], np.uint8))
+    put(tmp_path, "b", np.array([[2, 2, 2, 0]], np.uint8))
+    targets = [sample.target for sample in read_dataset(tmp_path).samples]
+    assert class_counts([*targets, Segmentation(np.ones((2, 2), np.uint8))], classes=3).tolist() == [2, 6, 3]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_targets_are_smoothed_and_weighed():
     made = collate(truths, [], classes=3, size=(4, 4), label_smoothing=0.3)
     assert torch.allclose(made.probabilities[3], torch.tensor([0.1, 0.1, 0.8]))
     assert made.mass == 4 == len(made)
-    weights = balanced_weights(classes_of(truths), classes=3)
+    weights = balanced_weights(np.bincount(classes_of(truths), minlength=3))
     weighed = collate(truths, [], classes=3, size=(4, 4), class_weights=weights)
     assert weighed.mass == pytest.approx(4)
     by_class = torch.stack([weighed.weights[:3].sum(), weighed.weights[3]])

@@ -170,7 +170,9 @@ def make_feed(
     processes, count = processes or Processes(), len(data.train)
     learning = learning_half(task)
     ids = learning.classes_of(targets_of(data.train)) if "balanced" in (config.sampling, config.class_weights) else None
-    weights = balanced_weights(ids, classes=classes) if config.class_weights == "balanced" and ids is not None else None
+    weights = None
+    if config.class_weights == "balanced":
+        weights = balanced_weights(_class_counts(learning, data.train, ids, classes))
     collate = partial(
         learning.collate,
         classes=classes,
@@ -205,8 +207,17 @@ def make_feed(
     )
 
 
-def balanced_weights(ids: NDArray[np.int64], *, classes: int) -> Tensor:
-    """(K,) weights by which every class counts alike: N / (K * images of the class), their mean over images is 1."""
-    counts = np.bincount(ids, minlength=classes)
+def _class_counts(learning: Any, cache: ImageCache, ids: NDArray[np.int64] | None, classes: int) -> NDArray[np.int64]:
+    """(K,) images of each class, or what the task counts in their place (pixels). Raises ConfigError where it can't."""
+    if ids is not None:
+        return np.bincount(ids, minlength=classes)
+    if not hasattr(learning, "class_counts"):
+        raise ConfigError("training.no_class_weights")
+    counts: NDArray[np.int64] = learning.class_counts(targets_of(cache), classes=classes)
+    return counts
+
+
+def balanced_weights(counts: NDArray[np.int64]) -> Tensor:
+    """(K,) weights by which every class counts alike: N / (K * count of the class), their mean over all is 1."""
     present = (counts > 0).sum()
-    return torch.from_numpy(len(ids) / (present * np.maximum(counts, 1))).float()
+    return torch.from_numpy(counts.sum() / (present * np.maximum(counts, 1))).float()

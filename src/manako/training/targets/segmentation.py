@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from manako.config import RunConfig
-from manako.types import IGNORE, Dataset, Frame, Segmentation
+from manako.types import IGNORE, Dataset, Deferred, Frame, Segmentation
 
 if TYPE_CHECKING:
     from manako.training.plan import DataFacts
 
 COMPACT = False  # a target is as large as an image
+COUNTED = 200  # masks that are read for the weights of classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,15 @@ def _placed(ids: NDArray[np.uint8], frame: Frame, size: tuple[int, int], classes
 def classes_of(targets: Sequence[object]) -> None:
     """Images have no single class."""
     return
+
+
+def class_counts(targets: Sequence[Segmentation | Deferred], *, classes: int) -> NDArray[np.int64]:
+    """(K,) known pixels of each class, of up to COUNTED images spread over the data."""
+    picked = np.unique(np.linspace(0, len(targets) - 1, COUNTED).astype(int))
+    truths = (targets[i] if isinstance(targets[i], Segmentation) else targets[i].load() for i in picked)
+    return sum(
+        (np.bincount(truth.class_id.ravel(), minlength=256)[:classes] for truth in truths), np.zeros(classes, np.int64)
+    )
 
 
 RECIPE: Mapping[str, Any] = {
