@@ -38,7 +38,7 @@ def barely_trained(model: str, imgsz: int, folder: Path) -> Path:
     from manako.tasks import get_task
 
     data = get_task("detection").synthetic(folder / "data", seed=0, count=24)
-    settings = {"task": "detection", "model": model, "imgsz": imgsz, "epochs": 1, "batch": 4}
+    settings = {"task": "detection", "model": model, "imgsz": imgsz, "epochs": 1, "batch": "4"}
     run = manako.train(data.root, out=folder / "run", **settings)
     return Path(manako.export(run.folder).path)
 

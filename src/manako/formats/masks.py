@@ -263,8 +263,8 @@ def indexed_png(truth: Segmentation) -> bytes:
     """The class ids as an indexed PNG in the colours of `mask_colours`."""
     from manako.figures.regions import mask_colours
 
-    image = Image.fromarray(truth.class_id).convert("P")
-    image.putdata(truth.class_id.ravel())
+    height, width = truth.class_id.shape
+    image = Image.frombytes("P", (width, height), truth.class_id.tobytes())  # numbers in a list would take gigabytes
     image.putpalette(mask_colours().ravel().tolist())
     file = BytesIO()
     image.save(file, "PNG")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from manako.errors import UsageError
 from manako.paths import atomic_write
@@ -14,9 +17,10 @@ from manako.runtime.predictor import Predictor, Result
 from manako.runtime.sequences import Moment, Reading
 from manako.runtime.tiles import upright
 from manako.runtime.video import VideoFile
-from manako.types import Sample
+from manako.types import Prediction, Sample, Segmentation
 
 _JPEG_LIMIT = 65_500  # pixels a side
+_MAP_PIXELS = 6_000_000  # of a drawn map: drawing takes many times as much memory
 
 
 class Drawings:
@@ -42,7 +46,8 @@ class Drawings:
         source = result.source
         self._spare(source)
         image = source.image if isinstance(source, Picture) else upright(source, self._max_pixels)
-        drawn = self._predictor.task.draw(image, result.prediction, self._predictor.card.classes)
+        image, prediction = _reduced(image, result.prediction)
+        drawn = self._predictor.task.draw(image, prediction, self._predictor.card.classes)
         for reading in readings:
             drawn = reading.draw(drawn, drawn.width / result.width)
         name = place_of(source, self._root, self._count)
@@ -74,6 +79,14 @@ class Drawings:
         """Stop; a video that is not whole keeps its partial name."""
         if self._video:
             self._video.close()
+
+
+def _reduced(image: Image.Image, prediction: Prediction) -> tuple[Image.Image, Prediction]:
+    """Both smaller where the image is very large and the prediction is a map as large."""
+    step = math.ceil(math.sqrt(image.width * image.height / _MAP_PIXELS))
+    if step == 1 or not isinstance(prediction, Segmentation):
+        return image, prediction
+    return image.reduce(step), Segmentation(prediction.class_id[::step, ::step])
 
 
 def place_of(source: Source, root: Path | None, number: int) -> Path:
