@@ -94,7 +94,7 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     recipe = dict(learning_half(dataset.task).recipe(config, facts, dataset))
     why = recipe.pop("why", f"plan.{dataset.task}")
     find_model(recipe["model"], dataset.task)
-    open_settings: dict[str, Any] = {"task": dataset.task, "minutes": minutes_for(facts), "mosaic": 0.0} | recipe
+    open_settings: dict[str, Any] = {"task": dataset.task, "minutes": minutes_for(facts), "mosaic": 0.0, "crop": 0} | recipe
     whole = get_task(dataset.task).fit == "letterbox"
     open_settings.setdefault("aspect", round(facts.aspect, 4) if whole else 1.0)
     if config.epochs is not None or (config.minutes is None and "epochs" in recipe):
