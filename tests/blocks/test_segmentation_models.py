@@ -202,3 +202,13 @@ def test_packaged_weights_reach_every_adapter() -> None:
         assert model.pretrained and "EfficientNet-Lite0" in model.notice
         stem = next(value for key, value in model.state_dict().items() if key.endswith("conv_stem.weight"))
         assert float(stem.std()) > 0.1 and stem.shape == (32, 3, 3, 3)
+
+
+@pytest.mark.parametrize("name", ["unet", "unet_padded", "unet_published", "pspnet", "deeplabv3plus"])
+def test_any_size_of_image(name: str) -> None:
+    """An image is kept at its own scale where its sides are no multiples of anything."""
+    options = {"width": 8} if name.startswith("unet_") else {}
+    with torch.device("meta"):
+        model = create_model(name, classes=2, options=options, **SIZES)
+    outputs = model.eval()(torch.empty(2, 3, 73, 90, device="meta"))
+    assert outputs["class_id"].shape == outputs["score"].shape == (2, 73, 90)

@@ -18,6 +18,7 @@ import segmentation_models_pytorch as smp
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from manako.blocks.encoder import Encoder
 from manako.blocks.layers import check_imgsz, check_range, check_variant, parameter_stages
@@ -82,13 +83,16 @@ class Deeplab(Segmenter):
                 last = ("classifier.4.", "aux_classifier.4.")
                 head = tuple(n for n, _ in self.network.named_parameters() if n.startswith(last))
                 load_imagenet(self, name, head=head, learned_from="COCO")
-        self.plus = plus
+        self.plus, self.stride = plus, stride
         start(self, weights)
 
     def scores(self, images: Tensor) -> Tensor:
         if self.plus:
-            logits: Tensor = self.network(images)
-            return logits
+            height, width = images.shape[-2:]
+            # The library's v3+ takes only multiples of its stride.
+            padding = (0, -width % self.stride, 0, -height % self.stride)
+            logits: Tensor = self.network(functional.pad(images, padding, mode="replicate"))
+            return logits[..., :height, :width]
         found: Tensor = self.network.classifier(self.network.backbone(images)["out"])
         return found
 

@@ -128,6 +128,6 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
         **RECIPE,
         "model": config.model or "unet",
         "crop": WINDOW if facts.longer > 1.25 * WINDOW else 0,
-        "imgsz": min(LONGEST, max(32, -(-facts.longer // 32) * 32)),
+        "imgsz": min(LONGEST, max(32, facts.longer)),
         "channels": 1 if facts.grey and config.weights == "none" else 3,
     }
