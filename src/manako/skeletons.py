@@ -149,10 +149,10 @@ def around(
     count = len(xy)
     if not count:
         return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
-    known = ~np.isnan(xy).any(-1, keepdims=True)
+    known = np.asarray(~np.isnan(xy).any(-1, keepdims=True))
     low = np.where(known, xy, np.inf).min(1)
     high = np.where(known, xy, -np.inf).max(1)
-    empty = ~known.any((1, 2))
+    empty = ~known.any(1)[:, 0]
     low[empty], high[empty] = 0, 0
     margin = np.maximum(1, MARGIN * (high - low).max(1, keepdims=True))
     boxes = np.concatenate([low - margin, high + margin], 1)

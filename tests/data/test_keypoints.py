@@ -186,7 +186,7 @@ def test_yolo_pose(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path, "kpt_shape: [3, 3]\nflip_idx: [0, 2, 1]\n", row))
     assert dataset.format == "yolo_pose" and dataset.samples[0].split == "train"
     assert dataset.skeleton and dataset.skeleton.flips == ((1, 2),) and dataset.classes[0] == "point_1"
-    np.testing.assert_allclose(target(dataset).xy[0], [[10, 20], [30, 40], [np.nan, np.nan]])
+    np.testing.assert_allclose(target(dataset).xy[0], np.array([[10, 20], [30, 40], [np.nan] * 2]))
     np.testing.assert_allclose(target(dataset).xyxy, [[40, 20, 60, 60]])
     assert codes(dataset)["pose.bad_row"]["count"] == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def face(ratio: float | None) -> Poses:
 
 
 def watched(
-    states: list[tuple[float, float | None]], **thresholds: float
+    states: Sequence[tuple[float, float | None]], **thresholds: float
 ) -> tuple[Drowsiness, list[dict[str, object]]]:
     """states: (seconds, aspect ratio) of each picture."""
     watch = new_drowsiness(NAMES, **thresholds)()

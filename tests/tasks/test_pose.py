@@ -64,7 +64,7 @@ def test_matching_equals_a_slow_reference(seed: int, candidates: int, points: in
     random = np.random.default_rng(seed)
     limbs = [(a, b) for a, b in itertools.combinations(range(points), 2) if random.uniform() < 0.6] or [(0, 1)]
     seen = random.uniform(size=(points, candidates)) < 0.8
-    strength = random.integers(-2, 6, (len(limbs), candidates, candidates)).astype(np.float32) / 5
+    strength = random.integers(-2, 6, (len(limbs), candidates, candidates)).astype(np.float32) / np.float32(5)
     table = match_limbs(seen, strength, limbs, least=least)
     found = {frozenset((k, int(p)) for k, p in enumerate(row) if p != NOBODY) for row in table}
     assert found == slow_match(seen, strength, limbs, least) - {frozenset()}
@@ -102,7 +102,8 @@ def coco_scores(found: list[Poses], truths: list[Poses]) -> tuple[float, float, 
     from pycocotools.cocoeval import COCOeval
 
     images = [{"id": i + 1, "width": 300, "height": 300} for i in range(len(truths))]
-    true, results = [], []
+    true: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for image, truth in enumerate(truths, 1):
         for box, xy, score, area in zip(truth.xyxy.tolist(), truth.xy, truth.score, truth.area.tolist(), strict=True):
             flat = [v for p, s in zip(np.nan_to_num(xy).tolist(), (score * 2).tolist(), strict=True) for v in (*p, s)]
@@ -231,7 +232,7 @@ def test_points_follow_the_pixels(seed: int) -> None:
     batch = Batch(corner_image(targets.xy[0, 0], (80, 100)).to(torch.uint8), targets)
     how = Augmentation(area=0.6, aspect=1.2, rotate=20)
     chance = draws(1, torch.Generator().manual_seed(seed))
-    done = augment(batch, how, chance, size=(80, 100))
+    done: Any = augment(batch, how, chance, size=(80, 100))
     mirrored = bool(chance[0, 0] < how.flip)
     for point, channel in enumerate([0, 2, 1, 3] if mirrored else range(4)):
         if done.targets.known[0, 0, point]:
@@ -274,7 +275,7 @@ def test_exact_maps_and_fields_give_back_the_subjects(openpose: Openpose) -> Non
     logits, fields = torch.zeros(1, 4, 24, 24), torch.zeros(1, 6, 24, 24)
     maps, (vectors, on) = openpose._true_points(targets, logits), openpose._true_fields(targets, fields)
     assert maps.max() <= 1 and on.max() == 1
-    lengths = vectors.unflatten(1, (3, 2)).norm(dim=2)
+    lengths = vectors.view(1, 3, 2, 24, 24).norm(dim=2)
     assert lengths[0, 0][on[0, 0] > 0].max() <= 1 + 1e-5 and not lengths[on == 0].any()
     peaks = openpose.peaks(torch.logit(maps.clamp(1e-6, 1 - 1e-6)))
     outputs = {"peaks": peaks.numpy(), "limbs": openpose.joined(vectors, peaks).numpy()}

@@ -175,7 +175,7 @@ def _poses(
         box = box_of(entry.get("bbox"))
         if found is None or (not (found[1] > 0).any() and box is None):
             continue  # neither points nor a region to leave out
-        area = entry.get("area")
+        area: Any = entry.get("area")
         subjects.append(found)
         boxes.append(box)
         areas.append(float(area) if type(area) in (int, float) and np.isfinite(area) and area > 0 else None)

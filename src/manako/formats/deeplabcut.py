@@ -145,7 +145,8 @@ def _numbers(table: _Table, fields: list[str], line: int, oddities: Oddities) ->
             return math.nan
         return value
 
-    return np.vectorize(number, otypes=[np.float64])(table.columns)
+    found: NDArray[np.float64] = np.vectorize(number, otypes=[np.float64])(table.columns)
+    return found
 
 
 def _find(tree: Tree, file: Path, name: str) -> str:

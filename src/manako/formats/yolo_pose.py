@@ -100,15 +100,15 @@ def _names(content: dict[str, Any], count: int, file: Path) -> tuple[str, ...]:
     return tuple(str(name) for name in names)
 
 
-def _flips(value: object, count: int, file: Path, problems: list[Problem]) -> list[tuple[int, int]] | None:
+def _flips(value: Any, count: int, file: Path, problems: list[Problem]) -> list[tuple[int, int]] | None:
     """`flip_idx`: the place of each point in the mirror image; its pairs must be each other's."""
     if value is None:
         return None
-    good = isinstance(value, list) and len(value) == count and sorted(map(str, value)) == sorted(map(str, range(count)))
-    if not good or any(value[value[i]] != i for i in range(count)):  # type: ignore[index]
+    good = isinstance(value, list) and len(value) == count and all(type(v) is int and 0 <= v < count for v in value)
+    if not good or any(value[value[i]] != i for i in range(count)):
         problems.append(Problem("pose.flip_idx", {"file": file, "count": count}))
         return None
-    return [(i, other) for i, other in enumerate(value) if i < other]  # type: ignore[arg-type]
+    return [(i, value[i]) for i in range(count) if i < value[i]]
 
 
 def _samples(tree: Tree, config: _Config, problems: list[Problem]) -> Iterator[Sample]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from manako.training.targets.pose import PoseTargets
 
 TASKS = ("pose",)
-VARIANTS = {"heatmap_pose": {}}
+VARIANTS: dict[str, dict[str, object]] = {"heatmap_pose": {}}
 REACH = 3.0  # spreads to each side of a peak that belong to it
 
 
@@ -98,7 +98,8 @@ class HeatmapPose(Model):
         )
         each = -torch.einsum("nkh,nkhw,nkw->nk", down, log_share, across)
         floor = torch.special.entr(down).sum(-1) + torch.special.entr(across).sum(-1)
-        return ((each - floor) * known).sum() / known.numel()
+        loss: Tensor = ((each - floor) * known).sum() / known.numel()
+        return loss
 
     def _target(self, place: Tensor, cells: int) -> Tensor:
         """place (N, K) in pixels -> (N, K, cells), sums to 1."""

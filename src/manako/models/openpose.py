@@ -12,7 +12,7 @@ Expected: OKS AP 65.3 on COCO's validation images with VGG-19 and long training 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -77,9 +77,9 @@ class Openpose(Model):
         self.stride = self.decoder.stride
         fields = 2 * len(self.limbs)
         self.field_stages = nn.ModuleList(Stage(width + (fields if i else 0), width, fields) for i in range(stages))
-        self.map_stages = nn.ModuleList(Stage(width + fields + (classes if i else 0), width, classes) for i in range(2))
-        for stage in self.map_stages:
-            nn.init.constant_(stage.last.bias, math.log(RARE / (1 - RARE)))
+        self.map_stages = nn.ModuleList(
+            Stage(width + fields + (classes if i else 0), width, classes, score=RARE) for i in range(2)
+        )
         start(self, weights)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -161,7 +161,7 @@ class Openpose(Model):
         loss: Tensor = maps + (inside + 3 * outside).mean() * 3
         return loss
 
-    def _cells(self, size: tuple[int, int], like: Tensor) -> tuple[Tensor, Tensor]:
+    def _cells(self, size: Sequence[int], like: Tensor) -> tuple[Tensor, Tensor]:
         """Middles of columns and rows in pixels."""
         across, down = (torch.arange(n, device=like.device, dtype=like.dtype) + 0.5 for n in (size[1], size[0]))
         return across * self.stride, down * self.stride
@@ -197,7 +197,7 @@ class Openpose(Model):
         total = torch.stack([(near * ux).sum(1), (near * uy).sum(1)], 2) / count.clamp_min(1).unsqueeze(2)
         return total.flatten(1, 2), (count > 0).to(total.dtype)
 
-    def _used(self, targets: PoseTargets, size: tuple[int, int]) -> Tensor:
+    def _used(self, targets: PoseTargets, size: Sequence[int]) -> Tensor:
         """(N, 1, h, w): 0 inside the boxes of subjects whose points nobody labelled (crowds)."""
         unlabelled = targets.subjects & ~targets.known.any(-1)
         across, down = self._cells(size, targets.xy)
@@ -212,13 +212,15 @@ class Openpose(Model):
 
 
 class Stage(nn.Module):
-    """Three blocks of 3 x 3 convolutions, each with a way around it, then one map for each output."""
+    """Three blocks of 3 x 3 convolutions, then one map for each output. score: what a sigmoid makes of it at first."""
 
-    def __init__(self, before: int, width: int, after: int) -> None:
+    def __init__(self, before: int, width: int, after: int, *, score: float = 0.5) -> None:
         super().__init__()
         self.first = conv_norm(before, width)
         self.blocks = nn.ModuleList(conv_norm(width, width) for _ in range(2))
         self.last = nn.Conv2d(width, after, 1)
+        assert self.last.bias is not None
+        nn.init.constant_(self.last.bias, math.log(score / (1 - score)))
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x)

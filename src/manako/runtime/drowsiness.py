@@ -160,7 +160,10 @@ def _largest(prediction: object) -> np.ndarray[tuple[int, int], np.dtype[np.floa
     """(K, 2): the points of the subject next to the camera."""
     if not isinstance(prediction, Poses) or not len(prediction):
         return None
-    return prediction.xy[int(prediction.area.argmax())].astype(np.float64)
+    points: np.ndarray[tuple[int, int], np.dtype[np.float64]] = prediction.xy[int(prediction.area.argmax())].astype(
+        np.float64
+    )
+    return points
 
 
 def _rounded(value: float) -> float | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def _warm(random: np.random.Generator) -> Colour:
     return r, g, b
 
 
-def _draw(draw: ImageDraw.ImageDraw, figure: _Figure, colours: tuple[Colour, ...] | tuple[int, ...]) -> None:
+def _draw(draw: ImageDraw.ImageDraw, figure: _Figure, colours: Sequence[Colour | int]) -> None:
     xy = figure.xy * _OVERSAMPLING
     thick = 0.16 * figure.trunk * _OVERSAMPLING
     for (a, b), colour in zip(LIMBS, colours, strict=True):

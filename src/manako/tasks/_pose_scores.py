@@ -93,7 +93,7 @@ def _distance_intervals(measures: Sequence[PoseMeasure], seed: int) -> dict[str,
     number = np.maximum(count[draws].sum(1), 1)
     medians = [np.median(pooled) for draw in draws if len(pooled := np.concatenate([distances[i] for i in draw]))]
     found = {"pck": near[draws].sum(1) / number, "pixel_error": total[draws].sum(1) / number}
-    ends = {}
+    ends: dict[str, float] = {}
     for name, values in {**found, "pixel_error_median": np.array(medians)}.items():
         low, high = np.quantile(values, [0.025, 0.975])
         ends |= {f"{name}_low": float(low), f"{name}_high": float(high)}

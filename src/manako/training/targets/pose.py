@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from manako.config import RunConfig
@@ -86,7 +85,7 @@ class PoseTargets:
     def warp(self, matrices: Tensor, size: tuple[int, int]) -> PoseTargets:
         """Points of pairs change places where an image was mirrored; points that left the image are not known."""
         xy = _mapped(self.xy.flatten(1, 2), matrices).view_as(self.xy)
-        corners = self.boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]].unflatten(-1, (4, 2))
+        corners = self.boxes[..., [0, 1, 2, 1, 2, 3, 0, 3]].reshape(*self.boxes.shape[:2], 4, 2)
         corners = _mapped(corners.flatten(1, 2), matrices).view_as(corners)
         boxes = torch.cat([corners.amin(2), corners.amax(2)], -1)
         limits = torch.tensor([size[1], size[0]] * 2, device=boxes.device)
@@ -127,8 +126,14 @@ def collate(
         xy[row, :count] = np.nan_to_num(placed)
         boxes[row, :count] = (truth.xyxy.reshape(count, 2, 2) * scale + shift).reshape(count, 4)
         subjects[row, :count] = True
-    arrays: list[NDArray[np.generic]] = [xy, known, boxes, subjects]
-    return PoseTargets(*(torch.from_numpy(a) for a in arrays), swap=_swap(classes, skeleton), size=size)
+    return PoseTargets(
+        xy=torch.from_numpy(xy),
+        known=torch.from_numpy(known),
+        boxes=torch.from_numpy(boxes),
+        subjects=torch.from_numpy(subjects),
+        swap=_swap(classes, skeleton),
+        size=size,
+    )
 
 
 def _swap(classes: int, skeleton: Skeleton | None) -> Tensor:
