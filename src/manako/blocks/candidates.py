@@ -52,12 +52,43 @@ def class_candidates(boxes: Tensor, scores: Tensor, count: int) -> dict[str, Ten
 def survivors(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float, size: tuple[int, int]) -> Tensor:
     """(N, M): `scores`, but -1 where a better box (N, M, 4) of the same group (N, M) overlaps by more than `iou`.
 
-    Boxes lie within an image of `size` (height, width). Each image and each group is moved to a place of its own, so
-    that one suppression does for all: to the side for images, down for groups, which keeps coordinates small.
+    Boxes lie within an image of `size` (height, width). Groups are moved down to places of their own. So are images,
+    to the side, while a graph is exported, which must not depend on their number; else one by one is quicker.
     """
     count = scores.shape[1]
-    image = torch.arange(scores.shape[0], device=scores.device).repeat_interleave(count)
-    shift = torch.stack([image * (size[1] + 1.0), groups.flatten() * (size[0] + 1.0)], 1)
-    kept = torchvision.ops.nms(boxes.flatten(0, 1) + shift.repeat(1, 2), scores.flatten(), iou)
-    alive = torch.zeros_like(scores.flatten()).index_fill(0, kept, 1.0).view_as(scores)
-    return torch.where(alive > 0, scores, -1.0)
+    down = groups[..., None] * boxes.new_tensor([0.0, size[0] + 1.0]).repeat(2)
+    moved, marks = boxes + down, torch.zeros_like(scores)
+    if torch.compiler.is_exporting():
+        image = torch.arange(scores.shape[0], device=scores.device).repeat_interleave(count)
+        side = image[:, None] * boxes.new_tensor([size[1] + 1.0, 0.0]).repeat(2)
+        kept = torchvision.ops.nms(moved.flatten(0, 1) + side, scores.flatten(), iou)
+        marks = marks.flatten().index_fill(0, kept, 1.0).view_as(scores)
+    else:
+        for mark, one, score in zip(marks, moved, scores, strict=True):
+            mark[torchvision.ops.nms(one, score, iou)] = 1.0
+    return torch.where(marks > 0, scores, -1.0)
+
+
+def pool_regions(maps: list[Tensor], regions: Tensor, *, side: int, size: tuple[int, int]) -> Tensor:
+    """What lies in each of `regions` (M, 5), number of the image and box: (M, C, side, side), from the map whose cells
+    fit the box's size.
+
+    maps: (N, C, H, W), each half as fine as the one before; size: (height, width) of the image. Equal to torchvision's
+    `MultiScaleRoIAlign`, but keeps no state, and its graph can be exported.
+    """
+    scales = [2.0 ** round(math.log2(x.shape[-2] / size[0])) for x in maps]
+    low, high = -math.log2(scales[0]), -math.log2(scales[-1])
+    area = (regions[:, 3:] - regions[:, 1:3]).prod(-1)
+    level = torch.floor(4 + torch.log2(area.sqrt() / 224) + 1e-6).clamp(low, high) - low
+    pooled = maps[0].new_zeros((regions.shape[0], maps[0].shape[1], side, side))
+    for number, (x, scale) in enumerate(zip(maps, scales, strict=True)):
+        rows = torch.where(level == number)[0]
+        part = torchvision.ops.roi_align(x, regions[rows], side, spatial_scale=scale, sampling_ratio=2)
+        pooled = pooled.index_copy(0, rows, part.to(pooled.dtype))
+    return pooled
+
+
+def numbered(boxes: Tensor) -> Tensor:
+    """(N, R, 4) -> (N * R, 5): each box after the number of its image."""
+    image = torch.arange(boxes.shape[0], device=boxes.device).repeat_interleave(boxes.shape[1])
+    return torch.cat([image[:, None].to(boxes.dtype), boxes.flatten(0, 1)], 1)

@@ -12,6 +12,7 @@ from torchvision.models.detection.backbone_utils import LastLevelMaxPool
 from torchvision.ops import FeaturePyramidNetwork
 
 from manako.blocks.encoder import Encoder
+from manako.blocks.model import Model
 from manako.blocks.pretrained import LITE0
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def take_channels(network: nn.Module, channels: int) -> None:
         bias=first.bias is not None,
     )
     setattr(parent, name.rpartition(".")[2], made)
+
+
+def take_over(model: Model, encoder: Encoder) -> None:
+    """The model's pixels and notes are those of its encoder."""
+    model.mean, model.std, model.pretrained = encoder.mean, encoder.std, encoder.pretrained
+    model.notice, model.notes = encoder.notice, encoder.notes
 
 
 def start_slowly(network: nn.Module) -> None:

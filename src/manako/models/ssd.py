@@ -23,7 +23,7 @@ from torchvision.models.detection.ssdlite import SSDLiteHead
 
 from manako.blocks.anchors import default_boxes
 from manako.blocks.candidates import class_candidates, move_boxes, within
-from manako.blocks.detectors import Lite0Scales, as_lists, take_channels
+from manako.blocks.detectors import Lite0Scales, as_lists, take_channels, take_over
 from manako.blocks.folding import fix_norms
 from manako.blocks.layers import check_imgsz, check_variant, parameter_stages
 from manako.blocks.model import Model
@@ -79,11 +79,9 @@ class Ssd(Model):
         boxes = DefaultBoxGenerator([[2, 3]] * 6, min_ratio=0.08, max_ratio=0.9)
         norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.03)
         head = SSDLiteHead(backbone.out_channels, boxes.num_anchors_per_location(), classes + 1, norm)
-        body = backbone.body
-        self.mean, self.std, self.pretrained = body.mean, body.std, body.pretrained
-        self.notice, self.notes = body.notice, body.notes
+        take_over(self, backbone.body)
         if self.pretrained and weights == "auto":
-            fix_norms(body)
+            fix_norms(backbone.body)
         return SSD(backbone, boxes, (imgsz, imgsz), classes + 1, head=head)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
