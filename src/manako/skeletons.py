@@ -152,7 +152,7 @@ def around(
     known = np.asarray(~np.isnan(xy).any(-1, keepdims=True))
     low = np.where(known, xy, np.inf).min(1)
     high = np.where(known, xy, -np.inf).max(1)
-    empty = ~known.any(1)[:, 0]
+    empty = ~np.asarray(known.any(axis=1))[:, 0]
     low[empty], high[empty] = 0, 0
     margin = np.maximum(1, MARGIN * (high - low).max(1, keepdims=True))
     boxes = np.concatenate([low - margin, high + margin], 1)

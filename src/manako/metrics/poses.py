@@ -43,13 +43,13 @@ def similarity(predicted: Poses, truth: Poses, sigmas: Sequence[float]) -> Float
     A true subject without labelled points has none: then it is measured how far points lie outside its doubled box.
     """
     spread = (2 * np.asarray(sigmas, np.float64)) ** 2
-    known: Bools = np.asarray(truth.score > 0)  # (G, K)
+    known: Bools = truth.score > 0  # (G, K)
     xy = np.nan_to_num(predicted.xy.astype(np.float64))[:, None]
     far = xy - np.where(known[..., None], truth.xy, 0)[None]
     low, high = truth.xyxy[:, :2], truth.xyxy[:, 2:]
     outer_low, outer_high = (low - (high - low))[None, :, None], (high + (high - low))[None, :, None]
     outside = np.maximum(0, outer_low - xy) + np.maximum(0, xy - outer_high)
-    counted = known.any(1)
+    counted: Bools = np.asarray(known.any(axis=1))
     far = np.where(counted[None, :, None, None], far, outside)
     exponent = (far**2).sum(-1) / spread / (truth.area.astype(np.float64)[None, :, None] + SPACING) / 2
     weight = np.where(counted[:, None], known, True)
@@ -61,7 +61,7 @@ def measure(predicted: Poses, truth: Poses, sigmas: Sequence[float]) -> PoseMeas
     """Compare one image's subjects with the true ones."""
     ranking = subject_scores(predicted)
     order = np.argsort(-ranking, kind="stable")[:MOST]
-    counted = np.asarray(truth.score > 0).any(1)
+    counted: Bools = np.asarray((truth.score > 0).any(axis=1))
     columns = np.argsort(~counted, kind="stable")  # those left out come last
     oks = similarity(predicted, truth, sigmas)[order][:, columns]
     hit, left_out = _hits(oks, ~counted[columns])
