@@ -155,6 +155,8 @@ def test_shapes_of_cvat(tmp_path: Path) -> None:
     [
         ('xtl="10.50"', 'xtl="ten"', "labels.not_a_number"),
         ('xbr="40.00"', 'xbr="5"', "labels.swapped"),
+        ('xbr="60"', 'xbr="1e999"', "labels.not_a_number"),
+        ('cx="50"', 'cx="nan"', "labels.outline"),
         ("1.0,1.0;9.0,1.0;9.0,9.0", "1.0,1.0;9.0,1.0", "labels.outline"),
         ("0, 2, 2, 2", "0, 2, 2, 3", "labels.outline"),
         ('name="b.png"', 'name="none.png"', "table.missing"),

@@ -31,17 +31,24 @@ def polygon(numbers: object) -> NDArray[np.float32]:
 
 
 def turned(left: float, top: float, width: float, height: float, degrees: float, about: tuple[float, float]) -> Outline:
-    """A rectangle turned clockwise about a point, as four corners."""
+    """A rectangle turned clockwise about a point, as four corners. Raises ValueError."""
+    _check(left, top, width, height, degrees)
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
     corners += (left - about[0], top - about[1])
     return Outline(((corners @ _turn(degrees) + about).astype(np.float32),))
 
 
 def ellipse(x: float, y: float, across: float, down: float, degrees: float = 0.0) -> Outline:
-    """By its centre and its two radii, turned clockwise, as a polygon of 64 points."""
+    """By its centre and its two radii, turned clockwise, as a polygon of 64 points. Raises ValueError."""
+    _check(x, y, across, down, degrees)
     angles = np.arange(_CIRCLE) * (2 * math.pi / _CIRCLE)
     points = np.stack([across * np.cos(angles), down * np.sin(angles)], 1) @ _turn(degrees) + (x, y)
     return Outline((polygon(points),))
+
+
+def _check(*numbers: float) -> None:
+    if not all(abs(number) < 1e9 for number in numbers):
+        raise ValueError("not numbers")
 
 
 def _turn(degrees: float) -> NDArray[np.float64]:
