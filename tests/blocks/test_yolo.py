@@ -185,3 +185,19 @@ def test_parts_of_a_batch_add_up_to_its_loss() -> None:
         parts = [torch.tensor([0]), torch.tensor([1, 2])]
         each = [(model.loss(model(images[p]), targets.take(p)), targets.take(p).mass) for p in parts]
     assert sum(float(loss) * mass for loss, mass in each) / targets.mass == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_small_objects_are_learnt_from_the_first_step() -> None:
+    """Before anything is learned a box of ten pixels has cells that should score what they overlap, however little."""
+    torch.manual_seed(0)
+    model = create_model("yolo_nano", task="detection", classes=2, channels=1, imgsz=64).eval()
+    with torch.no_grad():
+        found = model(torch.zeros(1, 1, 64, 64))
+    boxes = sides_to_boxes(found["distances"], found["cells"])
+    truth = torch.tensor([[[24.0, 24, 34, 34]]])
+    one = torch.ones(1, 1, dtype=torch.bool)
+    given = task_aligned(
+        found["classes"].sigmoid(), boxes, found["cells"][:, :2], truth=truth, labels=one.long(), valid=one, ignore=~one
+    )
+    assert given.quality.max().item() == pytest.approx(iou(truth, boxes)[given.positive].max().item(), rel=1e-4)
+    assert given.quality.max() > 0.04

@@ -59,7 +59,7 @@ def task_aligned(
     chosen &= torch.zeros_like(chosen).scatter_(1, owner[:, None], True)
     positive = chosen.any(1)
     alignment, overlap = alignment * chosen, overlap * chosen
-    ratio = overlap.amax(2, keepdim=True) / alignment.amax(2, keepdim=True).clamp_min(1e-12)
+    ratio = overlap.amax(2, keepdim=True) / alignment.amax(2, keepdim=True).clamp_min(torch.finfo(alignment.dtype).tiny)
     quality = (alignment * ratio).amax(1).clamp_max(1)
     ignored = (within & (valid & ignore)[..., None]).any(1) & ~positive
     return Assignment(owner * positive, positive, quality, ignored)

@@ -41,6 +41,7 @@ VARIANTS = {
 STRIDES = (8, 16, 32)
 BINS = 16  # a side lies up to 15 cells away
 CANDIDATES = 1000
+NEAR = 3.0  # cells in which the first distributions of a side fall to 1/e
 RARE = 0.01  # what every class scores before anything is learned
 BOX, DISTANCE = 2.5, 0.5  # weights of the losses beside that of the classes
 
@@ -56,6 +57,10 @@ class Head(nn.Module):
         self.distances = nn.Conv2d(width, 4 * BINS, 1)
         nn.init.normal_(self.classes.weight, std=0.01)
         nn.init.constant_(self.classes.bias, -math.log((1 - RARE) / RARE))  # type: ignore[arg-type]
+        # At first boxes are about five cells wide, as objects are that a map suits, not fifteen: small objects
+        # overlap them enough to be learnt from the first step.
+        with torch.no_grad():
+            self.distances.bias.copy_(torch.arange(BINS).repeat(4) / -NEAR)  # type: ignore[union-attr]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         classes, distances = self.classes(self.class_tower(x)), self.distances(self.box_tower(x))
