@@ -74,7 +74,7 @@ def run_manako(data: Path, minutes: float, extra: list[str]) -> dict[str, Any]:
 
 def run_ultralytics(data: Path, minutes: float, imgsz: int, model: str) -> Found:
     """From nothing, with all of its defaults but the size of the images."""
-    from ultralytics import YOLO
+    from ultralytics import YOLO  # type: ignore[import-not-found]
 
     truth = labels(data, "test")
     kinds = sorted(truth.getCatIds())

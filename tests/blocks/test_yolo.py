@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import box_iou, complete_box_iou_loss
 
@@ -19,6 +20,7 @@ from manako.models import create_model
 from manako.models.yolo import CANDIDATES, best_candidates, sides_to_boxes
 from manako.training.targets.detection import DetectionTargets
 
+Array = NDArray[np.float64]
 SEEDS = st.integers(0, 2**31)
 
 
@@ -40,7 +42,7 @@ def test_overlaps_are_torchvisions(seed: int) -> None:
 def test_complete_iou_leads_boxes_apart_together() -> None:
     """Where nothing overlaps, IoU is flat; this one still points towards the other box."""
     box = torch.tensor([[0.0, 0, 10, 10]], requires_grad=True)
-    complete_iou(box, torch.tensor([[30.0, 40, 40, 50]])).sum().backward()
+    complete_iou(box, torch.tensor([[30.0, 40, 40, 50]])).sum().backward()  # type: ignore[no-untyped-call]
     assert box.grad is not None and (box.grad[0, 2:] > 0).all()
     same = torch.tensor([[3.0, 4, 9, 8]])
     assert complete_iou(same, same).item() == pytest.approx(1, abs=1e-5)
@@ -53,7 +55,7 @@ def test_a_side_between_two_distances_is_learnt_as_a_mixture_of_both() -> None:
     logits[0, 2:4] = torch.tensor([0.75, 0.25]).log()
     logits.requires_grad_()
     loss = distribution_focal_loss(logits, distance)
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)), abs=1e-5)
     assert logits.grad is not None and logits.grad.abs().max() < 1e-5
     assert expected_distance(logits).item() == pytest.approx(2.25, abs=1e-5)
@@ -64,7 +66,7 @@ def test_scores_are_pulled_to_their_quality() -> None:
     quality = torch.tensor([0.0, 0.3, 1.0])
     for gamma in (0.0, 2.0):
         logits = torch.tensor([2.0, -2.0, 0.0], requires_grad=True)
-        quality_loss(logits, quality, gamma).sum().backward()
+        quality_loss(logits, quality, gamma).sum().backward()  # type: ignore[no-untyped-call]
         assert logits.grad is not None
         assert (logits.grad.sign() == torch.tensor([1.0, -1.0, -1.0])).all()
     logits = torch.tensor([2.0, -2.0, 0.0], dtype=torch.float64, requires_grad=True)
@@ -72,11 +74,11 @@ def test_scores_are_pulled_to_their_quality() -> None:
 
 
 def slow_assignment(
-    scores: np.ndarray, boxes: np.ndarray, points: np.ndarray, truth: np.ndarray, labels: np.ndarray, top: int
+    scores: Array, boxes: Array, points: Array, truth: Array, labels: NDArray[np.int64], *, top: int
 ) -> dict[int, tuple[int, float]]:
     """One image, in plain loops: cell -> (object, quality)."""
 
-    def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    def overlap(a: Array, b: Array) -> float:
         wide, high = (max(0.0, min(a[i + 2], b[i + 2]) - max(a[i], b[i])) for i in (0, 1))
         both = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
         return float(wide * high / (both - wide * high))
@@ -121,8 +123,8 @@ def test_cells_are_assigned_as_the_paper_says(seed: int, objects: int, top: int)
         ignore=torch.zeros(1, objects + 1, dtype=torch.bool),
         top=top,
     )
-    arrays = (v.double().numpy() for v in (scores, boxes, points, truth))
-    expected = slow_assignment(*arrays, labels.numpy(), top)
+    double = [value.double().numpy() for value in (scores, boxes, points, truth)]
+    expected = slow_assignment(double[0], double[1], double[2], double[3], labels.numpy(), top=top)
     positive = found.positive[0].nonzero().flatten().tolist()
     alive = {a: pair for a, pair in expected.items() if pair[1] > 0}  # among cells of no overlap any may be taken
     assert set(alive) <= set(positive)

@@ -134,7 +134,7 @@ class Yolo(Model):
         truth = targets.boxes[image, owner]
         total = total + BOX * (weight * (1 - complete_iou(boxes[image, cell], truth))).sum()
         sides = torch.cat([points[cell] - truth[:, :2], truth[:, 2:] - points[cell]], 1) / sizes[cell, None]
-        each = distribution_focal_loss(distances[image, cell].unflatten(1, (4, BINS)), sides).mean(1)
+        each = distribution_focal_loss(torch.unflatten(distances[image, cell], 1, (4, BINS)), sides).mean(1)
         return (total + DISTANCE * (weight * each).sum()) / max(targets.mass, 1.0)
 
     def stages(self) -> Iterator[list[nn.Parameter]]:
@@ -153,7 +153,7 @@ def _cells(x: Tensor, stride: int) -> Tensor:
 
 def sides_to_boxes(distances: Tensor, cells: Tensor) -> Tensor:
     """distances (N, A, 4 * BINS) of `cells` (A, 3) or (N, A, 3) -> boxes (N, A, 4) in pixels."""
-    sides = expected_distance(distances.float().unflatten(-1, (4, BINS))) * cells[..., 2:]
+    sides = expected_distance(torch.unflatten(distances.float(), -1, (4, BINS))) * cells[..., 2:]
     return torch.cat([cells[..., :2] - sides[..., :2], cells[..., :2] + sides[..., 2:]], -1)
 
 

@@ -69,7 +69,7 @@ class DetectionTargets:
         """A box becomes the upright hull of its turned corners, cut off at the image's border; one that keeps less
         than a quarter of its area, or less than two pixels, is no object any more."""
         left, top, right, bottom = self.boxes.unbind(-1)
-        corners = torch.stack([left, top, right, top, left, bottom, right, bottom], -1).unflatten(-1, (4, 2))
+        corners = torch.stack([left, top, right, top, left, bottom, right, bottom], -1).view(*left.shape, 4, 2)
         moved = torch.einsum("nij,nmcj->nmci", matrices[:, :, :2], corners) + matrices[:, None, None, :, 2]
         hull = torch.cat([moved.amin(2), moved.amax(2)], -1)
         height, width = size
