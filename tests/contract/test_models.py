@@ -198,7 +198,7 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
         if step % 10 == 9 and bar and reached(model, images, some, *bar):
             break
     if bar is None:  # players of a game have losses that needn't fall
-        assert judged(model, images, targets) < 0.8 * first
+        assert judged(model, images, targets) < 0.95 * first
         return
     assert losses[-1] < losses[0] / 2, losses[:: len(losses) // 8]
     assert reached(model, images, some, *bar), losses[:: len(losses) // 8]

@@ -24,11 +24,12 @@ def growing(latent: int, widths: Sequence[int], channels: int) -> nn.Sequential:
     """(N, latent, h, w) -> (N, channels, h * 2^n, w * 2^n), n = len(widths), without bounds.
 
     Upsampling and a convolution in place of a transposed one, which leaves a chequered pattern (Odena et al. 2016).
+    Normalised image by image: codes of images and random ones share no statistics. widths: multiples of 8.
     """
     layers: list[nn.Module] = []
     for width in widths:
         layers += [nn.Upsample(scale_factor=2.0), nn.Conv2d(latent, width, 3, padding=1, bias=False)]
-        layers += [nn.BatchNorm2d(width), nn.LeakyReLU(0.2)]
+        layers += [nn.GroupNorm(8, width), nn.LeakyReLU(0.2)]
         latent = width
     return nn.Sequential(*layers, nn.Conv2d(latent, channels, 3, padding=1))
 
@@ -47,12 +48,11 @@ class Blur(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         if not self.reach:
             return maps
-        count, channels, height, width = maps.shape
-        flat = maps.reshape(count * channels, 1, height, width)
-        across = functional.pad(flat, (self.reach, self.reach, 0, 0), mode="replicate")
-        across = functional.conv2d(across, self.weights.view(1, 1, 1, -1))
+        channels = maps.shape[1]
+        across = functional.pad(maps, (self.reach, self.reach, 0, 0), mode="replicate")
+        across = functional.conv2d(across, self.weights.view(1, 1, 1, -1).repeat(channels, 1, 1, 1), groups=channels)
         down = functional.pad(across, (0, 0, self.reach, self.reach), mode="replicate")
-        return functional.conv2d(down, self.weights.view(1, 1, -1, 1)).view(count, channels, height, width)
+        return functional.conv2d(down, self.weights.view(1, 1, -1, 1).repeat(channels, 1, 1, 1), groups=channels)
 
 
 class Unlikeness(nn.Module):

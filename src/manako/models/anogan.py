@@ -39,10 +39,12 @@ _REBUILD = 10.0
 
 
 class Anogan(Model):
-    """latent: channels of a code, a map of a sixteenth of the image a side. features: what the critic's own view of
-    the difference counts in the map. search: steps of gradient descent on the code of each image, from the encoder's
-    on; 0 takes the encoder's as it is. Only that can be exported. smooth: spread of the blur of the map, in parts of
-    the longer side."""
+    """latent: channels of a code, a map of a sixteenth of the image a side. critic_weight: what the critic's own
+    view of the difference counts in the map. smooth: spread of the blur of the map, in parts of the longer side.
+
+    search: steps of gradient descent on the code of each image, from the encoder's on; 0 takes the encoder's as it is,
+    and only that can be exported.
+    """
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Anogan(Model):
         imgsz: int,
         weights: str = "none",
         latent: int = 8,
-        features: float = 1.0,
+        critic_weight: float = 1.0,
         search: int = 0,
         smooth: float = 0.02,
     ) -> None:
@@ -61,7 +63,7 @@ class Anogan(Model):
         check_range(latent, 1, 4096, model="anogan", option="latent")
         check_range(search, 0, 100_000, model="anogan", option="search")
         self.mean = self.std = (0.5,) * channels
-        self.latent, self.features, self.search = latent, features, search
+        self.latent, self.critic_weight, self.search = latent, critic_weight, search
         self.encoder = nn.Sequential(shrinking(channels, _WIDTHS), nn.Conv2d(_WIDTHS[-1], latent, 1))
         self.generator = growing(latent, _WIDTHS[::-1], channels)
         self.body = shrinking(channels, _WIDTHS[:3], norm=False)
@@ -70,23 +72,26 @@ class Anogan(Model):
         start(self, weights)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """map: (N, H, W), blurred. error: (N,), mean over the image. In training also the losses of both players."""
+        """map: (N, H, W), blurred. error: (N,), of the pixels: the critic's view changes while it learns. In training
+        the losses of the players instead of the map."""
         if self.training:
             return self._play(images)
         code = self.encoder(images)
         if self.search:
             code = self._searched(images, code)
-        error = self._error(images, self.generator(code), self.body)
-        return {"error": error.mean((1, 2)), "map": self.blur(error[:, None])[:, 0]}
+        rebuilt = self.generator(code)
+        error = self._error(images, rebuilt, self.body)
+        return {"error": (images - rebuilt).square().mean((1, 2, 3)), "map": self.blur(error[:, None])[:, 0]}
 
     def _play(self, images: Tensor) -> dict[str, Tensor]:
         """One turn of all players. Each sees the others' weights as they are (detached), so that one sum of losses
         trains all three."""
         height, width = images.shape[-2] // 16, images.shape[-1] // 16
-        fake = self.generator(torch.randn(len(images), self.latent, height, width, device=images.device))
-        real = images.detach().requires_grad_(True)
-        on_real, on_fake = self._judge(real), self._judge(fake.detach())
-        (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+        fake = self.generator(torch.randn(images.shape[0], self.latent, height, width, device=images.device))
+        with torch.enable_grad():
+            real = images.detach().requires_grad_(True)
+            on_real, on_fake = self._judge(real), self._judge(fake.detach())
+            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
         penalty = slope.square().sum((1, 2, 3)) / slope[0].numel() * on_real[0].numel()
         critic = functional.relu(1 - on_real).mean((1, 2, 3)) + functional.relu(1 + on_fake).mean((1, 2, 3))
         body, judge = _still(self.body), _still(self.critic)
@@ -103,14 +108,14 @@ class Anogan(Model):
         """(N, H, W): squared difference of the pixels, and of what the critic sees."""
         pixels = (images - rebuilt).square().mean(1)
         seen = (body(images) - body(rebuilt)).square().mean(1, keepdim=True)
-        return pixels + self.features * functional.interpolate(seen, size=images.shape[-2:], mode="bilinear")[:, 0]
+        return pixels + self.critic_weight * functional.interpolate(seen, size=images.shape[-2:], mode="bilinear")[:, 0]
 
     def _searched(self, images: Tensor, code: Tensor) -> Tensor:
         """The code whose image is nearest: `search` steps of Adam."""
         if torch.compiler.is_exporting():
             raise NotImplementedError("a search by gradients can't be exported; train anogan, which has an encoder")
         with torch.inference_mode(False), torch.enable_grad():
-            target, found = images.clone(), code.clone().requires_grad_(True)
+            target, found = images.detach().clone(), code.detach().clone().requires_grad_(True)
             optimiser = torch.optim.Adam([found], lr=0.05)
             for _ in progress(range(self.search), "anogan.bar", self.search):
                 error = self._error(target, self.generator(found), self.body).mean((1, 2)).sum()
@@ -120,9 +125,9 @@ class Anogan(Model):
 
     def loss(self, outputs: dict[str, Tensor], targets: AnomalyTargets) -> Tensor:  # type: ignore[override]
         """In training the sum of the players' losses; else what the encoder and the generator leave unexplained."""
-        total = _REBUILD * outputs["error"]
+        total = outputs["error"]
         if "critic" in outputs:
-            total = total + outputs["critic"] + outputs["fooled"]
+            total = _REBUILD * total + outputs["critic"] + outputs["fooled"]
         return mean_of_normal(total, targets.defect)
 
     def stages(self) -> Iterator[list[nn.Parameter]]:

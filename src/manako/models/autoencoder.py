@@ -74,7 +74,7 @@ class Autoencoder(Model):
     def _code(self, images: Tensor) -> tuple[Tensor, Tensor]:
         code = self.middle(self.encoder(images))
         if not self.variational:
-            return code, images.new_zeros(len(images))
+            return code, images.new_zeros(images.shape[0])
         mean, log_variance = code.chunk(2, 1)
         log_variance = log_variance.clamp(-10, 10)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean((1, 2, 3))

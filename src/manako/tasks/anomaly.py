@@ -46,6 +46,7 @@ class AnomalyDetection(Task[Anomaly]):
     dense: ClassVar[bool] = True
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Anomaly]:
+        settings = {**self.settings, **settings}
         return [_decoded(found, frame, settings) for found, frame in zip(outputs["map"], frames, strict=True)]
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Anomaly]]]) -> dict[str, float]:
