@@ -9,7 +9,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,7 @@ _BESIDE = {"annotations", "labels", "annotation", "label"}
 _LABEL_SUFFIXES = frozenset({".json", ".xml", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".names"})
 _OTHERS_MACHINE = re.compile(r"(?:[/\\]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]+://)")
 _LEVELS = 3
+_FOLDERS = 100
 _LISTED = 1000
 _VOTES = 5000
 
@@ -186,14 +187,19 @@ def split_of_folder(name: str) -> Split | None:
 
 
 def first_files(path: Path, suffixes: tuple[str, ...], *, most: int = 5) -> Iterator[Path]:
-    """Files near the top of a folder, at most so many of each folder, to recognise a layout by; or the file itself."""
+    """Files near the top of a folder, at most so many of each folder, to recognise a layout by; or the file itself.
+
+    Folders named after labels come first; of very many (one a class), the first hundred are looked into.
+    """
     if path.is_file():
         if path.suffix.lower() in suffixes:
             yield path
         return
-    waiting = [(path, 0)]
-    while waiting:
-        folder, depth = waiting.pop(0)
+    waiting = deque([(path, 0)])
+    for _ in range(_FOLDERS):
+        if not waiting:
+            return
+        folder, depth = waiting.popleft()
         inner, found = _few(path, folder, suffixes, most)
         yield from found
         if depth < _LEVELS:
@@ -216,7 +222,7 @@ def _few(root: Path, folder: Path, suffixes: tuple[str, ...], most: int) -> tupl
                     found.append(folder / entry.name)
     except OSError:
         return [], []
-    return sorted(inner), sorted(found)
+    return sorted(inner, key=lambda folder: (folder.name.lower() not in _BESIDE, folder)), sorted(found)
 
 
 def head_of(file: Path, size: int = 65536) -> str:

@@ -29,7 +29,7 @@ from manako.paths import IMAGE_SUFFIXES
 from manako.regions import box_of, outline_of
 from manako.types import Dataset, Outline, Problem
 
-PREFERENCE = 15
+PREFERENCE = 14
 _LARGEST = 2 * 2**30
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")
 _KINDS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels")
