@@ -12,6 +12,7 @@ from manako.figures.regions import FALSE, FOUND, MISSED, OTHER, mask_colours, mi
 from manako.messages import message
 
 _MOST_NAMES = 12
+_SEEN = 5e-4  # part of an image below which a class is not named
 _GAP = 4
 
 
@@ -20,7 +21,7 @@ def overlay_picture(
 ) -> Image.Image:
     """plain: the class that stays uncoloured. Names of the classes that occur, largest first, stand below."""
     shares = np.bincount(ids.ravel(), minlength=256)[: len(classes)] / max(1, ids.size)
-    order = [i for i in np.argsort(-shares, kind="stable").tolist() if shares[i] > 0 and i != plain]
+    order = [i for i in np.argsort(-shares, kind="stable").tolist() if shares[i] >= _SEEN and i != plain]
     colours = mask_colours()
     if plain is None:
         colours[0] = (90, 97, 107)

@@ -27,6 +27,7 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 THRESHOLDS = np.arange(1, 100) / 100
 SAME = 0.999  # part of the pixels
 ENDS = ("dice_low", "dice_high")
+SEEN = 5e-4  # part of an image below which a class is not told of
 _NAMED = 3  # classes in a caption
 _NO_GROUND = ("background", "_background_", "void", "other")
 
@@ -141,7 +142,7 @@ class SegmentationTask(Task[Segmentation]):
     def describe(self, prediction: Segmentation, classes: Sequence[str]) -> str:
         shares = _shares(prediction.class_id, classes)
         plain = _background(classes)
-        order = sorted((i for i in range(len(classes)) if i != plain and shares[i] > 0), key=lambda i: -shares[i])
+        order = sorted((i for i in range(len(classes)) if i != plain and shares[i] >= SEEN), key=lambda i: -shares[i])
         told = [f"{classes[i]} {100 * shares[i]:.1f} %" for i in order[:_NAMED]]
         return ", ".join(told) or classes[plain or 0]
 
