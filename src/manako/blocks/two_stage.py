@@ -50,8 +50,12 @@ class TwoStage(Model):
             return {"images": images, **named}
         size = (images.shape[-2], images.shape[-1])
         raw = self._propose(list(maps.values()), size)
-        raw |= self._judge(list(maps.values()), raw, size)
+        raw |= self._judge(self.pooled_maps(maps), raw, size)
         return raw | self._candidates(raw, size)
+
+    def pooled_maps(self, maps: dict[str, Tensor]) -> list[Tensor]:
+        """Those that regions are cut from: not the coarsest, which is made for proposals only."""
+        return [x for name, x in maps.items() if name in self.network.roi_heads.box_roi_pool.featmap_names]
 
     def _propose(self, maps: list[Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
         """objectness (N, A), deltas (N, A, 4) of `anchors` (A, 4), and the best R `proposals` (N, R, 4) with their
@@ -78,8 +82,7 @@ class TwoStage(Model):
         """class_logits (N, R, K + 1) and class_deltas (N, R, K + 1, 4) of the proposals, 0 in rows that fill up."""
         heads, proposals = self.network.roi_heads, raw["proposals"]
         rows = torch.where(raw["proposal_scores"].flatten() >= 0)[0]
-        used = maps[: len(heads.box_roi_pool.featmap_names)]
-        pooled = pool_regions(used, numbered(proposals)[rows], side=7, size=size)
+        pooled = pool_regions(maps, numbered(proposals)[rows], side=7, size=size)
         found = []
         for answer in heads.box_predictor(heads.box_head(pooled)):
             empty = answer.new_zeros((proposals.shape[0] * proposals.shape[1], answer.shape[1]), dtype=torch.float32)
