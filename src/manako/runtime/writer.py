@@ -38,10 +38,12 @@ class Written:
     file: Path | None
     pictures: Path | None
     sequences: tuple[Json, ...] = ()
+    warning: str = ""  # what the task noticed over all images: drift
 
     def as_json(self) -> dict[str, object]:
         shown = {"file": self.file, "pictures": self.pictures}
         record = {"done": self.done, "failed": self.failed} | {k: str(v) if v else None for k, v in shown.items()}
+        record |= {"warning": self.warning} if self.warning else {}
         return record | ({"sequences": list(self.sequences)} if self.sequences else {})
 
     def text(self) -> str:
@@ -54,7 +56,7 @@ class Written:
             lines.append(message("predict.sequence", **record))
             rest = {name: value for name, value in record.items() if name not in ("sequence", "pictures", "seconds")}
             lines += ["  " + json.dumps({name: value}, ensure_ascii=False) for name, value in rest.items()]
-        return "\n".join(lines)
+        return "\n".join([*lines, self.warning] if self.warning else lines)
 
 
 def write_results(
@@ -84,7 +86,7 @@ def write_results(
         raise UsageError("predict.draw_needs_out")
     pictures = out / PICTURES if out and draw else None
     counts = [0, 0]
-    sequences = _Sequences(readings)
+    sequences, watch = _Sequences(readings), predictor.task.watch()
     with ExitStack() as stack:
         sink = _sink(predictor, format, out, root, stream, stack)
         drawings = None
@@ -96,6 +98,8 @@ def write_results(
                 if sequences.begin(moment) and drawings:
                     drawings.end_sequence()
                 counts[result.error is not None] += 1
+                if watch and result.prediction is not None:
+                    watch.see(result.prediction)
                 sink.add(result, sequences.see(moment, result))
                 if drawings:
                     drawings.add(result, moment, sequences.readings)
@@ -104,7 +108,9 @@ def write_results(
                 raise
         if drawings:
             drawings.end_sequence()
-        return Written(counts[0], counts[1], sink.finish(), pictures, sequences.finish())
+        noticed = watch.note() if watch else None
+        warning = message(noticed[0], **noticed[1]) if noticed else ""
+        return Written(counts[0], counts[1], sink.finish(), pictures, sequences.finish(), warning)
 
 
 def root_of(sources: Iterable[str | Path]) -> Path | None:

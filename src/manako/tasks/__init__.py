@@ -42,6 +42,17 @@ class Output:
 
 
 Result = TypeVar("Result", bound=Prediction)
+Seen = TypeVar("Seen", bound=Prediction, contravariant=True)
+
+
+class Watch(Protocol[Seen]):
+    """Sees predictions in order."""
+
+    def see(self, prediction: Seen) -> None: ...
+
+    def note(self) -> tuple[str, dict[str, object]] | None:
+        """A warning as (message key, facts)."""
+        ...
 
 
 class Task(ABC, Generic[Result]):
@@ -67,6 +78,10 @@ class Task(ABC, Generic[Result]):
     @abstractmethod
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Result]:
         """The network's outputs for N images -> N predictions in original-image pixels."""
+
+    def to_show(self, settings: Mapping[str, float]) -> Mapping[str, float]:
+        """Settings with which `decode` gives the same answers to people, and may leave out what only scores need."""
+        return settings
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Result]]]) -> dict[str, float]:
         """The best `settings`, measured on validation data (never on test data): outputs, frames and truths, a few
@@ -133,6 +148,10 @@ class Task(ABC, Generic[Result]):
             ("gallery.truth", self.draw(image, truth, classes)),
             ("gallery.prediction", self.draw(image, prediction, classes)),
         ]
+
+    def watch(self) -> Watch[Result] | None:
+        """What sees each prediction of a long run and may have to warn at its end; None where there is nothing."""
+        return None
 
     @abstractmethod
     def describe(self, prediction: Result, classes: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 from manako.console import say
 from manako.images import Fit
 from manako.metrics.anomaly import Areas, ImageMeasure, kind_scores, measure_image, threshold_scores
+from manako.metrics.drift import Drift
 from manako.tasks import Json, Output, Outputs, Task
 from manako.types import Anomaly, Dataset, Evaluation, Frame, Score
 
@@ -128,6 +129,9 @@ class AnomalyDetection(Task[Anomaly]):
             ("gallery.truth", with_outline(image, truth.heatmap)),
             ("gallery.prediction", self.draw(image, prediction, classes)),
         ]
+
+    def watch(self) -> Drift:
+        return Drift()
 
     def describe(self, prediction: Anomaly, classes: Sequence[str]) -> str:
         return f"{_named(prediction, classes)} {100 * prediction.score:.0f} %"

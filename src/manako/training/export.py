@@ -62,7 +62,7 @@ class ExportResult:
 
     def text(self) -> str:
         numbers = asdict(self.parity) | {"path": self.path, "megabytes": self.bytes / 1e6, "opset": self.opset}
-        return message("export.done", **numbers)
+        return message("export.done_unscored" if math.isnan(self.parity.score_before) else "export.done", **numbers)
 
 
 def _number(value: float) -> float | None:
