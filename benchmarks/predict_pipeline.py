@@ -94,7 +94,7 @@ def stages(predictor: Predictor, files: Sequence[Path]) -> dict[str, float]:
     opened = [plan.open(file) for file in files]
     outputs = predictor.engine.run(np.stack([pixels for pixels, _ in opened]))
     frames = [frame for _, frame in opened]
-    found = predictor.task.decode(outputs, frames, predictor.card.settings)
+    found = predictor.task.decode(outputs, frames, predictor.settings)
 
     def as_json() -> None:
         for prediction in found:
@@ -102,7 +102,7 @@ def stages(predictor: Predictor, files: Sequence[Path]) -> dict[str, float]:
 
     parts = {
         "open_ms": lambda: [plan.open(file) for file in files],
-        "decode_ms": lambda: predictor.task.decode(outputs, frames, predictor.card.settings),
+        "decode_ms": lambda: predictor.task.decode(outputs, frames, predictor.settings),
         "json_ms": as_json,
     }
     return {name: 1000 * min(seconds(part) for _ in range(3)) / count for name, part in parts.items()}
@@ -126,7 +126,7 @@ def main() -> None:
             files = list(find_images([arguments.images]))[: arguments.count]
         else:
             files = photographs(folder, arguments.count)
-        predictor = manako.load(model)
+        predictor = manako.load(model).to_show()  # as `manako predict` does
         plan = predictor.card.preprocess
         result: dict[str, object] = {"model": predictor.card.model, "pixels": f"{plan.width}x{plan.height}"}
         result |= measure(predictor, files, batch=arguments.batch, rounds=arguments.rounds)

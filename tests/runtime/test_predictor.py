@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from runtime_helpers import NAMES, MeanEngine, write_digit_files
 
@@ -16,8 +18,9 @@ from manako.errors import ImageError
 from manako.runtime.ahead import Source
 from manako.runtime.onnx_engine import OnnxEngine
 from manako.runtime.predictor import Predictor
+from manako.tasks.detection import TASK as DETECTION
 from manako.training.export import ExportResult
-from manako.types import Sample
+from manako.types import Frame, Sample
 
 
 def grey(level: int) -> Image.Image:
@@ -96,9 +99,9 @@ def test_sources_are_taken_only_a_few_batches_ahead() -> None:
 
     results = Predictor(MeanEngine()).predict(endless(), batch=8)
     ahead = []
-    for given in range(400):
+    for number in range(400):
         next(results)
-        ahead.append(taken - given)
+        ahead.append(taken - number)
     assert max(ahead) <= 3 * 8 + 1
     results.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name.startswith("manako-open")]
@@ -117,3 +120,18 @@ def test_ten_times_the_images_take_the_same_memory(tmp_path: Path) -> None:
 
     peak(50)  # imports and caches
     assert peak(2000) < 1.2 * peak(200) + 100_000
+
+
+@given(seed=st.integers(0, 10_000), confidence=st.floats(0.002, 0.9))
+@settings(deadline=None, max_examples=30)
+def test_what_people_are_shown_is_the_same_without_the_rest(seed: int, confidence: float) -> None:
+    """Detection leaves out what is far below the confidence; what is left is equal."""
+    random = np.random.default_rng(seed)
+    low = random.uniform(0, 80, (1, 200, 2))
+    boxes = np.concatenate([low, low + random.uniform(5, 40, (1, 200, 2))], axis=2).astype(np.float32)
+    scores = (random.random((1, 200)) ** 3).astype(np.float32)
+    outputs = {"boxes": boxes, "scores": scores, "labels": random.integers(0, 3, (1, 200))}
+    chosen = {"confidence": confidence, "iou": 0.5}
+    (full,) = DETECTION.decode(outputs, [Frame(120, 120)], chosen)
+    (short,) = DETECTION.decode(outputs, [Frame(120, 120)], DETECTION.to_show(chosen))
+    assert len(short) <= len(full) and DETECTION.as_json(short, "abc") == DETECTION.as_json(full, "abc")

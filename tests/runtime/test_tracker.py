@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manako.runtime.tracker import DOUBTFUL, Tracker
+from manako.runtime.tracker import Tracker
+from manako.tasks.detection import DOUBTFUL
 from manako.types import Detections
 
 Moment = tuple[Detections, np.ndarray]  # what a detector finds, and which object each is

@@ -51,6 +51,7 @@ def predict_sources(
     alarm: float = ALARM,
 ) -> Job:
     """As `api.predict`. Raises UsageError, and MissingExtraError where a video is named and OpenCV isn't there."""
+    predictor = predictor.to_show()
     cameras = any(video.is_camera(source) for source in sources)
     videos = any(video.is_video(source) for source in sources)
     if videos:

@@ -148,7 +148,7 @@ def _parts(
         outputs: dict[str, NDArray[Any]] = predictor.engine.run(np.stack([pixels for _, (pixels, _) in some]))
         if not finite_rows(outputs, len(some)).all():
             raise ImageError("predict.not_finite", file=name)
-        predictions = predictor.task.decode(outputs, frames, predictor.card.settings)
+        predictions = predictor.task.decode(outputs, frames, predictor.settings)
         yield from zip((window for window, _ in some), predictions, strict=True)
 
 

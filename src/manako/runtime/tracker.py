@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manako.metrics.boxes import suppress
+from manako.tasks.detection import DOUBTFUL
 from manako.types import Detections
 
 Floats = NDArray[np.float64]
-DOUBTFUL = 0.4  # of the confidence: what is found with less is no sign of anything
-
 _NONE = -1  # number of what was seen once so far
 # Noise in parts of the object's size, a picture.
 _PLACE, _SPEED = 1 / 20, 1 / 160

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from manako.tasks.detection import DOUBTFUL
 from manako.types import Detections, Outline, Window
 
 AGREES = 0.5  # overlap (intersection over union) of the two parts
 COVERED = 0.7  # part of a box that was cut off by its window's border, and that lies in the other one
 TRUSTED = 0.5  # of the best score: who saw an object less surely has no say in where its sides lie
-DOUBTFUL = 0.4  # of the confidence: what was found with less is left out
 _BORDER = 0.01  # of a window's size: a side that lies so near to its border may be cut off
 
 

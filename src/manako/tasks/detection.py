@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOWEST = 0.001  # score of a candidate that is looked at
 VISIBLE = 0.05  # score from which on two engines have to agree on a candidate
+DOUBTFUL = 0.4  # of the confidence: objects that may be known ones half hidden, in a video; below that, nothing
 MOST = 300  # objects of one image
 OVERLAPS = (0.5, 0.6, 0.7)  # limits that calibration tries
 MARGIN = 0.02  # scores that near to the confidence may fall on either side of it
@@ -64,10 +65,14 @@ class Detection(Task[Detections]):
         frame: Frame,
         settings: Mapping[str, float],
     ) -> Detections:
-        order = best_candidates(boxes, scores, labels, iou=settings["iou"])
+        order = best_candidates(boxes, scores, labels, iou=settings["iou"], lowest=settings.get("lowest", LOWEST))
         xyxy = frame.restore(boxes[order].reshape(-1, 2, 2)).reshape(-1, 4)
         found = Detections(xyxy, labels[order], scores[order], confidence=settings["confidence"])
         return found.take((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))  # what lay in the margin is gone
+
+    def to_show(self, settings: Mapping[str, float]) -> Mapping[str, float]:
+        """A candidate never takes out a better one: what is far below the confidence need not be looked at."""
+        return {**settings, "lowest": max(LOWEST, DOUBTFUL * settings.get("confidence", self.settings["confidence"]))}
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Detections]]]) -> dict[str, float]:
         from manako.metrics.average_precision import average_precisions, best_confidence, pool
@@ -163,11 +168,16 @@ class Detection(Task[Detections]):
 
 
 def best_candidates(
-    boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: NDArray[np.int64], *, iou: float
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    iou: float,
+    lowest: float = LOWEST,
 ) -> NDArray[np.int64]:
-    """The candidates of one image that are left, best first: at most MOST."""
+    """The candidates of one image that are left, best first: at most MOST. lowest: score from which on they count."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    usable = (scores >= LOWEST) & (sides > 0).all(axis=1)
+    usable = (scores >= lowest) & (sides > 0).all(axis=1)
     order = np.flatnonzero(usable)
     order = order[np.argsort(-scores[order], kind="stable")]
     return order[suppress(boxes[order], labels[order], iou=iou, limit=MOST)[:MOST]]
