@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.models import find_model
 from manako.types import Dataset, Depth, Frame
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ RECIPE: dict[str, Any] = {
     "clip": 1.0,
     "batch": "8",
 }
+TRANSFORMER = {"lr": 1e-4, "layer_decay": 0.85, "fixed_norms": False}
 LONGER_SIDE = 320  # pixels: depth is smooth, and half of this is what a Kinect resolves
 
 
@@ -124,9 +126,12 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
     """Every open setting, from the size and the number of the images."""
+    model = config.model or "depth_net"
+    transformer = find_model(model, "depth").family == "depth_anything"
     return {
         **RECIPE,
-        "model": config.model or "depth_net",
+        **(TRANSFORMER if transformer else {}),
+        "model": model,
         "imgsz": max(64, min(LONGER_SIDE, facts.longer // 32 * 32)),
         "channels": 3,
     }
