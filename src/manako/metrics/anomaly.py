@@ -151,8 +151,9 @@ class Areas:
                     weights[:, part] = random.multinomial(number, np.full(number, 1 / number), len(weights))
             found.append(np.stack([self.image_auroc(weights), *self.pixels(weights)]))
         tail = (1 - level) / 2
-        ends: Numbers = np.nanquantile(np.concatenate(found, 1), [tail, 1 - tail], axis=1).T
-        return ends
+        rounds_of = [values[np.isfinite(values)] for values in np.concatenate(found, 1)]
+        ends = [np.quantile(values, [tail, 1 - tail]) if len(values) else (np.nan, np.nan) for values in rounds_of]
+        return np.array(ends)
 
 
 def _sums(weights: Numbers, places: NDArray[np.int64], size: int) -> Numbers:

@@ -190,10 +190,18 @@ def _image_score(cells: Map) -> float:
 
 def _decoded(found: Map, frame: Frame, settings: Mapping[str, float]) -> Anomaly:
     score = _scaled(_image_score(_inside(found, frame)), settings["threshold"], settings["spread"])
-    image = Image.fromarray(np.ascontiguousarray(found, np.float32))
-    large = image.resize((frame.width, frame.height), Image.Resampling.BILINEAR, _place(found, frame))
-    heatmap = _scaled(np.asarray(large), settings["pixel_threshold"], settings["pixel_spread"])
+    heatmap = _scaled(_enlarged(found, frame), settings["pixel_threshold"], settings["pixel_spread"])
     return Anomaly(float(score), np.asarray(heatmap, np.float32))
+
+
+def _enlarged(found: Map, frame: Frame) -> Map:
+    """The map in the image's own pixels. Cells beside the image are cut off first, so that they don't shine in."""
+    left, top, right, bottom = _place(found, frame)
+    first, upper = int(left), int(top)
+    cells = found[upper : int(np.ceil(bottom)), first : int(np.ceil(right))]
+    image = Image.fromarray(np.ascontiguousarray(cells, np.float32))
+    box = (left - first, top - upper, min(right - first, image.width), min(bottom - upper, image.height))
+    return np.asarray(image.resize((frame.width, frame.height), Image.Resampling.BILINEAR, box))
 
 
 def _scaled(raw: float | Map, threshold: float, spread: float) -> float | Map:
