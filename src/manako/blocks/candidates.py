@@ -55,6 +55,8 @@ def survivors(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float, size
     Boxes lie within an image of `size` (height, width). Groups are moved down to places of their own. So are images,
     to the side, while a graph is exported, which must not depend on their number; else one by one is quicker.
     """
+    if scores.is_meta:  # shapes without numbers: nothing can be said of what is left
+        return scores
     count = scores.shape[1]
     down = groups[..., None] * boxes.new_tensor([0.0, size[0] + 1.0]).repeat(2)
     moved, marks = boxes + down, torch.zeros_like(scores)
@@ -82,7 +84,7 @@ def pool_regions(maps: list[Tensor], regions: Tensor, *, side: int, size: tuple[
     level = torch.floor(4 + torch.log2(area.sqrt() / 224) + 1e-6).clamp(low, high) - low
     pooled = maps[0].new_zeros((regions.shape[0], maps[0].shape[1], side, side))
     for number, (x, scale) in enumerate(zip(maps, scales, strict=True)):
-        rows = torch.where(level == number)[0]
+        rows = rows_where(level == number)
         part = torchvision.ops.roi_align(x, regions[rows], side, spatial_scale=scale, sampling_ratio=2)
         pooled = pooled.index_copy(0, rows, part.to(pooled.dtype))
     return pooled
@@ -92,3 +94,8 @@ def numbered(boxes: Tensor) -> Tensor:
     """(N, R, 4) -> (N * R, 5): each box after the number of its image."""
     image = torch.arange(boxes.shape[0], device=boxes.device).repeat_interleave(boxes.shape[1])
     return torch.cat([image[:, None].to(boxes.dtype), boxes.flatten(0, 1)], 1)
+
+
+def rows_where(flags: Tensor) -> Tensor:
+    """Places (M,) of what is true in `flags` (A,); all places of shapes without numbers."""
+    return torch.arange(len(flags), device=flags.device) if flags.is_meta else torch.where(flags)[0]

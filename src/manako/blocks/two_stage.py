@@ -18,7 +18,17 @@ from torchvision.models.detection.roi_heads import fastrcnn_loss
 from torchvision.models.detection.rpn import concat_box_prediction_layers
 
 from manako.blocks.anchors import grid_anchors
-from manako.blocks.candidates import best, class_candidates, move_boxes, numbered, pick, pool_regions, survivors, within
+from manako.blocks.candidates import (
+    best,
+    class_candidates,
+    move_boxes,
+    numbered,
+    pick,
+    pool_regions,
+    rows_where,
+    survivors,
+    within,
+)
 from manako.blocks.detectors import as_lists
 from manako.blocks.layers import parameter_stages
 from manako.blocks.model import Model
@@ -81,7 +91,7 @@ class TwoStage(Model):
     def _judge(self, maps: list[Tensor], raw: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
         """class_logits (N, R, K + 1) and class_deltas (N, R, K + 1, 4) of the proposals, 0 in rows that fill up."""
         heads, proposals = self.network.roi_heads, raw["proposals"]
-        rows = torch.where(raw["proposal_scores"].flatten() >= 0)[0]
+        rows = rows_where(raw["proposal_scores"].flatten() >= 0)
         pooled = pool_regions(maps, numbered(proposals)[rows], side=7, size=size)
         found = []
         for answer in heads.box_predictor(heads.box_head(pooled)):
