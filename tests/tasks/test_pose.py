@@ -171,6 +171,15 @@ def test_intervals_hold_the_value_and_narrow_with_images() -> None:
     assert task.evaluate(found, truths, POINTS).metrics == few.metrics
 
 
+def test_truth_of_other_data_is_matched_by_name() -> None:
+    """Data that know fewer points, in another order."""
+    task = get_task("pose").of(SKELETON)
+    guess = poses([[[1, 2], [3, 4], [5, 6], [7, 8]]])
+    truth = poses([[[5, 6], [1, 2]]]).relabel(np.array([2, 0]))
+    found = task.evaluate([guess], [truth], POINTS, intervals=False)
+    assert found.metrics["pixel_error"] == 0 and set(found.per_class) == {"nose", "right_ear"}
+
+
 def test_nothing_labelled_is_no_score() -> None:
     result = get_task("pose").of(SKELETON).evaluate([EMPTY], [EMPTY], POINTS)
     assert math.isnan(result.main.value) and not result.metrics

@@ -11,6 +11,7 @@ Main metric: OKS average precision, for one subject as for several; beside it th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -103,7 +104,11 @@ class Pose(Task[Poses]):
         return neutral | best | {"least_subject": next(enough, 0.0)}
 
     def measure(self, prediction: Poses, truth: Poses, classes: Sequence[str]) -> PoseMeasure:
-        count = truth.score.shape[1]
+        count = prediction.score.shape[1]
+        missing = count - truth.score.shape[1]
+        if missing > 0:  # truth from other data, which lack the last points
+            xy = np.pad(truth.xy, ((0, 0), (0, missing), (0, 0)), constant_values=np.nan)
+            truth = replace(truth, xy=xy, score=np.pad(truth.score, ((0, 0), (0, missing))))
         return measure(prediction, truth, self.skeleton.sigmas if self.skeleton else (SIGMA,) * count)
 
     def summarise(
