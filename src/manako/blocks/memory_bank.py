@@ -7,7 +7,7 @@ Neural Networks: A Core-Set Approach" (arXiv 1708.00489), as used by PatchCore.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 PROJECTED = 64  # numbers a patch while the core-set is chosen (Johnson, Lindenstrauss 1984)
 
@@ -72,6 +72,48 @@ def core_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
         nearest = torch.minimum(nearest, squares + squares[last] - 2 * patches @ patches[last])
         last = int(nearest.argmax())
     return chosen
+
+
+class MemoryBank(nn.Module):
+    """Patches of normal images, whitened, and how far others are from the nearest of them.
+
+    centre: (D,), whitening: (D, d), bank: (size, d). usual: mean and standard deviation of the distances of normal
+    patches from those of other images; 0 and 1 before `fit`.
+    """
+
+    def __init__(self, width: int, dims: int, size: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(width))
+        self.register_buffer("whitening", torch.eye(width)[:, : min(dims, width)].clone())
+        self.register_buffer("bank", torch.zeros(size, min(dims, width)))
+        self.register_buffer("usual", torch.tensor([0.0, 1.0]))
+        self.centre: Tensor
+        self.whitening: Tensor
+        self.bank: Tensor
+        self.usual: Tensor
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(N, D, h, w) -> (N, h, w): standard deviations farther than usual."""
+        count, _, height, width = patches.shape
+        flat = patches.permute(0, 2, 3, 1).flatten(0, 2)
+        far = nearest_distance((flat - self.centre) @ self.whitening, self.bank)
+        return (far.view(count, height, width) - self.usual[0]) / self.usual[1]
+
+    @torch.no_grad()
+    def fit(self, sample: PatchSample, *, shrink: float) -> Tensor:
+        """Remember the core-set of `sample`. Returns (M,), as `forward` would, how far each of the sample's patches is
+        from those of other images."""
+        centre, matrix = sample.whitening(shrink, self.bank.shape[1])
+        patches = (sample.patches - centre) @ matrix
+        chosen = core_set(patches, len(self.bank))
+        far = distance_to_other_images(patches, sample.images, patches[chosen], sample.images[chosen])
+        far = torch.where(far.isfinite(), far, far[far.isfinite()].mean())  # the memory holds one image alone
+        usual = torch.stack([far.mean(), far.std().clamp_min(1e-6)]).nan_to_num(1.0)
+        self.centre.copy_(centre)
+        self.whitening.copy_(matrix)
+        self.bank.copy_(patches[chosen[torch.arange(len(self.bank)) % len(chosen)]])  # filled up with copies
+        self.usual.copy_(usual)
+        return ((far - usual[0]) / usual[1]).nan_to_num(0.0)
 
 
 def nearest_distance(patches: Tensor, bank: Tensor) -> Tensor:
