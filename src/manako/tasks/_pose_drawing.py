@@ -14,6 +14,7 @@ Rgb = tuple[int, int, int]
 _SIDES: dict[str, Rgb] = {"left": (86, 180, 233), "right": (240, 128, 60), "": (255, 255, 255)}
 _EDGE = (20, 23, 28)
 _TRUTH = (240, 228, 66)
+SMALLEST = 0.25  # part of a picture's side that is enlarged at most
 _FAINTEST = 0.3  # opacity of a point with score 0
 _SMOOTH = 2  # drawn larger and reduced: Pillow draws without antialiasing
 
@@ -83,6 +84,18 @@ def _draw_crosses(draw: ImageDraw.ImageDraw, truth: Poses, size: float) -> None:
             for slope in (-1, 1):
                 line = (x - reach, y - slope * reach, x + reach, y + slope * reach)
                 draw.line(line, (*colour, 255), round(thick * size))
+
+
+def around_subjects(picture: Image.Image, boxes: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Image.Image:
+    """The part that holds all `boxes` (N, 4), in the picture's shape, enlarged to its size."""
+    if not len(boxes):
+        return picture
+    size = np.array(picture.size, np.float64)
+    low, high = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    share = min(1.0, max(SMALLEST, float(((high - low) / size).max())))
+    start = np.clip((low + high) / 2 - share * size / 2, 0, (1 - share) * size)
+    part = (*start.tolist(), *(start + share * size).tolist())
+    return picture.resize(picture.size, Image.Resampling.BICUBIC, part)
 
 
 def _opacity(score: float) -> int:

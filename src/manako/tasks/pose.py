@@ -132,6 +132,17 @@ class Pose(Task[Poses]):
         sides = [side_of(name) for name in classes]
         return draw_poses(image, prediction, self._limbs(len(classes)), sides, truth=truth)
 
+    def compare(
+        self, image: Image.Image, prediction: Poses, truth: Poses, classes: Sequence[str]
+    ) -> list[tuple[str, Image.Image]]:
+        """The part of the image with the subjects, as large as the image; true points are crosses in the answer."""
+        from manako.tasks._pose_drawing import around_subjects
+
+        boxes = np.concatenate([prediction.xyxy, truth.xyxy])
+        drawn = self.draw(image, truth, classes), self.draw(image, prediction, classes, truth=truth)
+        keys = ("gallery.truth", "gallery.prediction")
+        return [(key, around_subjects(picture, boxes)) for key, picture in zip(keys, drawn, strict=True)]
+
     def describe(self, prediction: Poses, classes: Sequence[str]) -> str:
         from manako.messages import message
 
