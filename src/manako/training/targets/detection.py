@@ -115,7 +115,7 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 
 RECIPE: Mapping[str, Any] = {
     "optimiser": "adamw",
-    "lr": 1e-3,
+    "lr": 4e-3,
     "momentum": 0.9,
     "weight_decay": 0.02,
     "schedule": "one_cycle",
@@ -127,9 +127,9 @@ RECIPE: Mapping[str, Any] = {
     "freeze": 0.0,
     "frozen_stages": 1,
     "fixed_norms": False,  # the model itself fixes those of its pretrained encoder; the rest has none to keep
-    "layer_decay": 1.0,
-    "clip": 10.0,
-    "batch": "16",
+    "layer_decay": 0.8,
+    "clip": 0.0,
+    "batch": "8",
 }
 LONGEST = {"cpu": 416, "gpu": 640}  # pixels of the longer side
 
