@@ -1,12 +1,13 @@
 """JPEG files to JSON lines: what everything around the network costs, relative to the network.
 
-   python benchmarks/predict_pipeline.py MODEL.onnx [--images FOLDER] [--count 96] [--rounds 5] [--batch 16] [--json]
+   python benchmarks/predict_pipeline.py MODEL.onnx [--images FOLDER | --size 640x480] [--count 96] [--rounds 5] [--batch 16] [--json]
    python benchmarks/predict_pipeline.py --train yolo --imgsz 640       # a barely trained model instead of a file
 
 Each round goes through the same images twice: once only through the network, as pixels that are ready (N batches), and
 once from files to lines of JSON, as `manako predict FOLDER` does. `overhead` is how much longer the whole takes (median
 over rounds): the claim is below 15 % at 640 pixels. The stages alone, in one thread and without overlap, stand beside
-it. Without --images, photographs of 1280 x 960 pixels are made (texture, quality 90).
+it. Without --images, photographs are made (texture, quality 90). Larger ones take longer to open, in proportion to
+their pixels up to twice the network's size and little more beyond.
 
 A model that is barely trained is sure of nothing and gives the most candidates: the hardest case for what follows the
 network.
@@ -43,13 +44,13 @@ def barely_trained(model: str, imgsz: int, folder: Path) -> Path:
     return Path(manako.export(run.folder).path)
 
 
-def photographs(folder: Path, count: int) -> list[Path]:
+def photographs(folder: Path, count: int, width: int, height: int) -> list[Path]:
     """Eight different ones, each several times under its own name."""
     files = []
     for number in range(count):
         path = folder / f"{number:04}.jpg"
         if number < 8:
-            photograph(960, 1280, number).save(path, quality=90)
+            photograph(height, width, number).save(path, quality=90)
         else:
             path.write_bytes(files[number % 8].read_bytes())
         files.append(path)
@@ -114,6 +115,7 @@ def main() -> None:
     parser.add_argument("--train", metavar="MODEL", default="yolo")
     parser.add_argument("--imgsz", type=int, default=640)
     parser.add_argument("--images")
+    parser.add_argument("--size", default="640x480")
     parser.add_argument("--count", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--batch", type=int, default=16)
@@ -125,7 +127,8 @@ def main() -> None:
         if arguments.images:
             files = list(find_images([arguments.images]))[: arguments.count]
         else:
-            files = photographs(folder, arguments.count)
+            width, height = map(int, arguments.size.split("x"))
+            files = photographs(folder, arguments.count, width, height)
         predictor = manako.load(model).to_show()  # as `manako predict` does
         plan = predictor.card.preprocess
         result: dict[str, object] = {"model": predictor.card.model, "pixels": f"{plan.width}x{plan.height}"}
