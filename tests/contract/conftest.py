@@ -29,6 +29,7 @@ BARS: dict[str, tuple[str, float] | None] = {
     "anomaly": None,
     "classification": ("accuracy", 1.0),
     "detection": ("ap50", 0.9),
+    "instances": ("ap50", 0.9),
     "segmentation": ("mean_iou", 0.9),
     "depth": ("delta1", 0.9),
     "pose": ("oks_ap", 0.9),
@@ -39,6 +40,7 @@ RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3}
 OTHER_RATE = 1e-3
 # Layers whose published size would make a small test slow; everything else is tested as it ships.
 SMALLER = {"vgg": {"hidden": 128}, "pspnet": {"width": 64, "levels": 3}, "deeplab": {"width": 64}}
+SMALLER["faster_rcnn"] = SMALLER["mask_rcnn"] = {"regions": 32}
 SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads": 3, "decoder": 16}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)

@@ -237,7 +237,8 @@ def test_fixing_the_statistics_changes_nothing(full: Pair, examples: Callable[..
     before = deepcopy(model)
     fix_norms(model)
     candidates = [output.key for output in get_task(task).outputs if "candidates" in output.shape]
-    assert same_function(before, model, model.normalise(images), unordered=candidates)
+    unordered = [*candidates, *getattr(model, "unordered", ())]
+    assert same_function(before, model, model.normalise(images), unordered=unordered)
 
 
 def card_of(name: str, task: str, model: Model, classes: tuple[str, ...]) -> ModelCard:

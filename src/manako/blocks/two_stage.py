@@ -9,7 +9,7 @@ number of candidates, so that the graph can be exported for any number of images
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class TwoStage(Model):
     regions are judged then depends on the truth.
     """
 
+    unordered: ClassVar[tuple[str, ...]] = ("proposals", "proposal_scores", "class_logits", "class_deltas")
+    """Outputs whose rows rounding may put in another order."""
     network: Any
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -61,7 +63,12 @@ class TwoStage(Model):
         size = (images.shape[-2], images.shape[-1])
         raw = self._propose(list(maps.values()), size)
         raw |= self._judge(self.pooled_maps(maps), raw, size)
-        return raw | self._candidates(raw, size)
+        raw |= self._candidates(raw, size)
+        return raw | self.describe(self.pooled_maps(maps), raw, size)
+
+    def describe(self, maps: list[Tensor], found: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
+        """What else the task asks of the candidates `found`."""
+        return {}
 
     def pooled_maps(self, maps: dict[str, Tensor]) -> list[Tensor]:
         """Those that regions are cut from: not the coarsest, which is made for proposals only."""
@@ -135,7 +142,11 @@ class TwoStage(Model):
         device = outputs["anchors"].device
         with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
             torch.manual_seed(0)
-            return self._proposal_losses(outputs, truths) | self._judged_losses(outputs, truths)
+            return self.judged(outputs, truths)
+
+    def judged(self, outputs: dict[str, Tensor], truths: Truths) -> dict[str, Tensor]:
+        """The losses of what was proposed and found."""
+        return self._proposal_losses(outputs, truths) | self._judged_losses(outputs, truths)
 
     def _proposal_losses(self, outputs: dict[str, Tensor], truths: Truths) -> dict[str, Tensor]:
         rpn, anchors = self.network.rpn, [outputs["anchors"]] * len(truths)
@@ -170,14 +181,14 @@ class TwoStage(Model):
         else:
             yield from parameter_stages(*backbone.body.children())
         yield from parameter_stages(backbone.fpn, self.network.rpn)
-        yield from parameter_stages(*self._judges())
-        yield from parameter_stages(nn.ModuleList(self._predictors()))
+        yield from parameter_stages(nn.ModuleList(self.judges()))
+        yield from parameter_stages(nn.ModuleList(self.predictors()))
 
-    def _judges(self) -> list[nn.Module]:
+    def judges(self) -> list[nn.Module]:
         """What comes between the regions and the last layers."""
         return [self.network.roi_heads.box_head]
 
-    def _predictors(self) -> list[nn.Module]:
+    def predictors(self) -> list[nn.Module]:
         """The last layers: those whose size follows from the number of classes."""
         return [self.network.roi_heads.box_predictor]
 

@@ -50,29 +50,21 @@ class Detection(Task[Detections]):
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Detections]:
         chosen = {**self.settings, **settings}
-        return [
-            self._one(boxes, scores.astype(np.float32), labels, frame, chosen)
-            for boxes, scores, labels, frame in zip(
-                outputs["boxes"], outputs["scores"], outputs["labels"], frames, strict=True
-            )
-        ]
+        rows = [{key: value[i] for key, value in outputs.items()} for i in range(len(frames))]
+        return [self.one_image(row, frame, chosen) for row, frame in zip(rows, frames, strict=True)]
 
-    def _one(
-        self,
-        boxes: NDArray[np.float32],
-        scores: NDArray[np.float32],
-        labels: NDArray[np.int64],
-        frame: Frame,
-        settings: Mapping[str, float],
-    ) -> Detections:
-        order = best_candidates(boxes, scores, labels, iou=settings["iou"], lowest=settings.get("lowest", LOWEST))
-        xyxy = frame.restore(boxes[order].reshape(-1, 2, 2)).reshape(-1, 4)
-        found = Detections(xyxy, labels[order], scores[order], confidence=settings["confidence"])
-        return found.take((xyxy[:, 2:] > xyxy[:, :2]).all(axis=1))  # what lay in the margin is gone
+    def one_image(self, row: Outputs, frame: Frame, settings: Mapping[str, float]) -> Detections:
+        """The objects of one image, from its part of the outputs."""
+        return self.boxes(row, frame, settings)[0]
 
-    def to_show(self, settings: Mapping[str, float]) -> Mapping[str, float]:
-        """A candidate never takes out a better one: what is far below the confidence need not be looked at."""
-        return {**settings, "lowest": max(LOWEST, DOUBTFUL * settings.get("confidence", self.settings["confidence"]))}
+    def boxes(self, row: Outputs, frame: Frame, settings: Mapping[str, float]) -> tuple[Detections, NDArray[np.int64]]:
+        """The objects, and which candidate each was."""
+        scores, labels = row["scores"].astype(np.float32), row["labels"]
+        order = best_candidates(row["boxes"], scores, labels, iou=settings["iou"])
+        xyxy = frame.restore(row["boxes"][order].reshape(-1, 2, 2)).reshape(-1, 4)
+        seen = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)  # what lay in the margin is gone
+        order = order[seen]
+        return Detections(xyxy[seen], labels[order], scores[order], confidence=settings["confidence"]), order
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Detections]]]) -> dict[str, float]:
         from manako.metrics.average_precision import average_precisions, best_confidence, pool

@@ -1,0 +1,99 @@
+"""Instances: which objects are in an image, and which pixels belong to each.
+
+Outputs: those of detection, and for each candidate a small mask over its box. Scores compare regions, not boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manako.metrics.detection import ImageScore
+from manako.metrics.matching import Matches
+from manako.regions import mask_of_runs, polygons_of
+from manako.tasks import Json, Output, Outputs
+from manako.tasks.detection import Detection
+from manako.types import Detections, Evaluation, Frame, Outline
+
+MASK = 28  # side of a candidate's mask
+
+
+@dataclass(frozen=True, eq=False)
+class InstanceScore(ImageScore):
+    """boxes: the same objects compared by their boxes."""
+
+    boxes: Matches
+
+
+class Instances(Detection):
+    name: ClassVar[str] = "instances"
+    outputs: ClassVar[tuple[Output, ...]] = (
+        *Detection.outputs,
+        Output("masks", ("N", "candidates", MASK, MASK), "probabilities"),
+    )
+
+    def one_image(self, row: Outputs, frame: Frame, settings: Mapping[str, float]) -> Detections:
+        from manako.tasks._paste import pasted
+
+        found, order = self.boxes(row, frame, settings)
+        shift, scale = np.array([frame.left, frame.top]), np.array([frame.scale_x, frame.scale_y])
+        whole = ((row["boxes"][order].reshape(-1, 2, 2) - shift) / scale).reshape(-1, 4)  # not cut off at the border
+        outlines = tuple(
+            pasted(mask, box, frame.height, frame.width) for mask, box in zip(row["masks"][order], whole, strict=True)
+        )
+        return replace(found, outlines=outlines)
+
+    def measure(self, prediction: Detections, truth: Detections, classes: Sequence[str]) -> InstanceScore:
+        from manako.metrics.detection import score_image
+        from manako.metrics.outlines import region_overlaps
+
+        areas, overlap = region_overlaps(prediction, truth)
+        found = score_image(prediction, truth, areas, overlap)
+        boxes = super().measure(prediction, truth, classes).matches
+        return InstanceScore(found.matches, found.mistakes, found.confidence, boxes)
+
+    def summarise(
+        self, measures: Sequence[ImageScore], classes: Sequence[str], *, intervals: bool = True, seed: int = 0
+    ) -> Evaluation:
+        """`ap` is that of the regions; `box_ap` and `box_ap50` of their boxes."""
+        from manako.metrics.average_precision import average_precisions, pool
+
+        evaluation = super().summarise(measures, classes, intervals=intervals, seed=seed)
+        boxes = pool([m.boxes for m in measures if isinstance(m, InstanceScore)], len(classes))
+        known = [found for found in boxes if found.positives[0].sum()]
+        table = average_precisions(known)[0] if known else np.zeros((1, 1))
+        extra = {"box_ap": float(table.mean()), "box_ap50": float(table[0].mean())}
+        return replace(evaluation, metrics={**evaluation.metrics, **extra})
+
+    def difference(self, before: Outputs, after: Outputs) -> float:
+        """Also of the masks, where the same candidate stands in the same place."""
+        found = super().difference(before, after)
+        if before["masks"].shape != after["masks"].shape:
+            return float("inf")
+        close = np.abs(before["boxes"] - after["boxes"]).max(axis=2) <= 1e-4 * max(1.0, float(before["boxes"].max()))
+        real = close & (before["scores"] > 0) & (before["labels"] == after["labels"])
+        apart = np.abs(before["masks"] - after["masks"])[real]
+        return max(found, float(apart.max(initial=0)))
+
+    def as_json(self, prediction: Detections, classes: Sequence[str]) -> list[Json]:
+        """`polygons`: the outer borders of each object, lists of [x, y]."""
+        entries, shown = super().as_json(prediction, classes), prediction.shown()
+        if shown.outlines is not None:
+            for entry, outline in zip(entries, shown.outlines, strict=True):
+                if outline is not None:
+                    entry["polygons"] = [np.round(p, 2).tolist() for p in borders(outline)]
+        return entries
+
+
+def borders(outline: Outline) -> tuple[NDArray[np.float32], ...]:
+    """The polygons of a region, (K, 2) each."""
+    if outline.runs is None or outline.size is None:
+        return outline.polygons
+    return polygons_of(mask_of_runs(outline.runs, *outline.size))
+
+
+TASK = Instances()
