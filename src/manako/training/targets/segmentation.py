@@ -102,7 +102,7 @@ def class_counts(targets: Sequence[Segmentation | Deferred], *, classes: int) ->
 
 RECIPE: Mapping[str, Any] = {
     "optimiser": "adamw",
-    "lr": 1e-3,
+    "lr": 2e-3,
     "momentum": 0.9,
     "weight_decay": 0.02,
     "schedule": "one_cycle",
@@ -118,6 +118,7 @@ RECIPE: Mapping[str, Any] = {
     "clip": 1.0,
     "batch": "8",
 }
+UNNORMALISED = ("unet_published",)  # no batch normalisation: a lower rate, to be safe
 LONGEST = 640  # pixels of the longer side
 WINDOW = 256  # pixels a side of what one step sees of an image
 
@@ -127,6 +128,7 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
     return {
         **RECIPE,
         "model": config.model or "unet",
+        "lr": 1e-3 if config.model in UNNORMALISED else RECIPE["lr"],
         "crop": WINDOW if facts.longer > 1.25 * WINDOW else 0,
         "imgsz": min(LONGEST, max(32, facts.longer)),
         "channels": 1 if facts.grey and config.weights == "none" else 3,
