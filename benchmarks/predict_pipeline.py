@@ -1,6 +1,6 @@
 """JPEG files to JSON lines: what everything around the network costs, relative to the network.
 
-   python benchmarks/predict_pipeline.py MODEL.onnx [--images FOLDER | --size 640x480] [--count 96] [--rounds 5] [--batch 16] [--json]
+   python benchmarks/predict_pipeline.py MODEL.onnx [--images FOLDER | --size 640x480] [--count 96] [--batch 16]
    python benchmarks/predict_pipeline.py --train yolo --imgsz 640       # a barely trained model instead of a file
 
 Each round goes through the same images twice: once only through the network, as pixels that are ready (N batches), and
