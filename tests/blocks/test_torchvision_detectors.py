@@ -23,10 +23,10 @@ from manako.training.targets.detection import DetectionTargets
 CLASSES = 4
 
 
-def varied(name: str, imgsz: int) -> Model:
+def varied(name: str, imgsz: int, *, task: str = "detection") -> Model:
     """A model whose answers differ from place to place: fresh ones say nearly the same everywhere."""
     torch.manual_seed(3)
-    model = create_model(name, task="detection", classes=CLASSES, channels=3, imgsz=imgsz)
+    model = create_model(name, task=task, classes=CLASSES, channels=3, imgsz=imgsz)
     with torch.no_grad():
         model.train()
         for norm in model.modules():
@@ -189,3 +189,41 @@ def test_the_state_dict_is_torchvisions(name: str) -> None:
         wanted = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=91).state_dict()
     own = {key.removeprefix("network."): value.shape for key, value in model.state_dict().items()}
     assert own == {key: value.shape for key, value in wanted.items()}
+
+
+def test_mask_rcnn() -> None:
+    """Masks of what was found, and the losses of training."""
+    from manako.training.targets.instances import InstanceTargets
+    from manako.training.targets.segmentation import SegmentationTargets
+
+    model = varied("maskrcnn_lite0_fpn", 96, task="instances")
+    network, images, some = as_torchvision_wants(model.network, 96), pictures(96, 96), targets()
+    network.roi_heads.score_thresh = 0.01
+    small: list[Any] = []
+    network.roi_heads.register_forward_hook(
+        lambda module, given, answer: small.append([dict(found) for found in answer[0]])
+    )
+    with torch.no_grad():
+        mine = model(images)
+        network(list(images))
+    for i, each in enumerate(small[0]):
+        count = len(each["scores"])
+        assert count > 20 and torch.equal(mine["labels"][i][:count] + 1, each["labels"])
+        torch.testing.assert_close(mine["masks"][i][:count], each["masks"][:, 0], atol=1e-5, rtol=0)
+        assert not mine["masks"][i][count:].any()
+    regions = torch.full((2, 96, 96), 255, dtype=torch.uint8)
+    for image, row in ((0, 0), (0, 1), (1, 0)):
+        left, top, right, bottom = some.boxes[image, row].int().tolist()
+        regions[image, top:bottom, left:right] = row
+    truth = InstanceTargets(some, SegmentationTargets(regions))
+    with torch.no_grad():
+        looked = model.loss(mine, truth)
+        model.train()
+        for norm in model.modules():
+            if isinstance(norm, torch.nn.BatchNorm2d):
+                norm.eval()
+        torch.manual_seed(5)
+        learned = model.loss(model(images), truth).item()
+        torch.manual_seed(5)
+        assert learned == pytest.approx(sum(network(list(images), model.truths(truth)).values()).item(), rel=1e-5)
+    assert looked.isfinite()
