@@ -135,7 +135,7 @@ def _mean_precision(found: Pooled, drawn: NDArray[np.int64], positives: NDArray[
         right, counted = found.flags(threshold, 0)
         envelope, steps = _envelope(right, counted, weight, positives)
         sums += (envelope * steps).sum(axis=1)
-    return sums / (len(RECALLS) * len(THRESHOLDS))
+    return np.asarray(sums / (len(RECALLS) * len(THRESHOLDS)))
 
 
 def best_confidence(pooled: Sequence[Pooled], default: float) -> float:

@@ -57,7 +57,8 @@ def _greedy(boxes: NDArray[np.float32], iou: float, limit: int) -> list[int]:
     x1, y1, x2, y2 = boxes.T
     area = (x2 - x1) * (y2 - y1)
     bar = np.float64(iou)  # not rounded to the boxes' float32
-    left, kept = np.arange(len(boxes)), []
+    left = np.arange(len(boxes))
+    kept: list[int] = []
     with np.errstate(divide="ignore", invalid="ignore"):
         while len(left) and len(kept) < limit:
             best, rest = left[0], left[1:]

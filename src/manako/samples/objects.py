@@ -35,7 +35,8 @@ def write_objects(folder: Path, *, seed: int, count: int) -> Path:
     """`count` PNG files (128 x 96, colour) in `images/`, one to four shapes each, and `annotations.json` as COCO has
     it: boxes, outlines, areas. The same seed and count give the same files."""
     random = np.random.default_rng(seed)
-    images, annotations = [], []
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for number in range(count):
         scene = make_scene(random, first=number % len(SHAPES))

@@ -26,7 +26,7 @@ def pasted(mask: NDArray[np.float32], box: NDArray[np.float64], height: int, wid
 def _weights(start: int, end: int, low: float, high: float, count: int) -> NDArray[np.float64]:
     """(end - start, count): bilinear weights of the cells between `low` and `high` at the centres of pixels."""
     place = (np.arange(start, end) + 0.5 - low) / (high - low) * count - 0.5
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count)))
+    return np.asarray(np.maximum(0, 1 - np.abs(place[:, None] - np.arange(count))))
 
 
 def runs_of_part(part: Mask, left: int, top: int, height: int, width: int) -> NDArray[np.int64]:
