@@ -124,7 +124,7 @@ def resampled(pooled: Sequence[Pooled], drawn: NDArray[np.int64]) -> Array:
             positives = drawn[part] @ found.positives[0]
             total[part] += np.where(positives > 0, _mean_precision(found, drawn[part], positives), 0)
             classes[part] += positives > 0
-    return np.divide(total, classes, out=np.full(len(drawn), np.nan), where=classes > 0)
+    return np.asarray(np.divide(total, classes, out=np.full(len(drawn), np.nan), where=classes > 0))
 
 
 def _mean_precision(found: Pooled, drawn: NDArray[np.int64], positives: NDArray[np.int64]) -> Array:

@@ -84,24 +84,16 @@ class KeypointRcnn(TwoStage):
             fix_norms(self.network.backbone)
         start(self, weights)
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
+    def describe(self, maps: list[Tensor], found: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
         """In evaluation also subjects (N, S, 4) and maps (N, S, K, 56, 56) of their points."""
-        if self.training:
-            return super().forward(images)
-        size = (images.shape[-2], images.shape[-1])
-        maps: list[Tensor] = list(self.network.backbone(images).values())
-        raw = self._propose(maps, size)
-        raw |= self._judge(maps, raw, size)
-        raw |= self._candidates(raw, size)
-        boxes, scores = raw["boxes"][:, :SUBJECTS], raw["scores"][:, :SUBJECTS]
+        boxes, scores = found["boxes"][:, :SUBJECTS], found["scores"][:, :SUBJECTS]
         heads = self.network.roi_heads
-        used = maps[: len(heads.keypoint_roi_pool.featmap_names)]
-        pooled = pool_regions(used, numbered(boxes), side=14, size=size)
+        pooled = pool_regions(maps, numbered(boxes), side=14, size=size)
         points = heads.keypoint_predictor(heads.keypoint_head(pooled)).float().unflatten(0, boxes.shape[:2])
         peaks = self.peaks(points, boxes, scores)
         one = torch.eye(boxes.shape[1], device=boxes.device) * (scores > 0).to(boxes.dtype).unsqueeze(-1)
         limbs = one.unsqueeze(1).expand(-1, self.limbs, -1, -1)
-        return {**raw, "subjects": boxes, "maps": points, "peaks": peaks, "limbs": limbs}
+        return {"subjects": boxes, "maps": points, "peaks": peaks, "limbs": limbs}
 
     def peaks(self, maps: Tensor, boxes: Tensor, scores: Tensor) -> Tensor:
         """maps (N, S, K, h, w) over boxes (N, S, 4) with scores (N, S) -> (N, K, S, 3)."""
@@ -150,8 +142,8 @@ class KeypointRcnn(TwoStage):
             losses["points"] = keypointrcnn_loss(torch.cat(maps), boxes, points, owners)
         return losses
 
-    def _judges(self) -> list[nn.Module]:
-        return [*super()._judges(), self.network.roi_heads.keypoint_head]
+    def judges(self) -> list[nn.Module]:
+        return [*super().judges(), self.network.roi_heads.keypoint_head]
 
-    def _predictors(self) -> list[nn.Module]:
-        return [*super()._predictors(), self.network.roi_heads.keypoint_predictor]
+    def predictors(self) -> list[nn.Module]:
+        return [*super().predictors(), self.network.roi_heads.keypoint_predictor]
