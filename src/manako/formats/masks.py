@@ -31,6 +31,7 @@ from manako.types import Dataset, Prediction, Problem, Sample, Segmentation, Ske
 
 TASKS = ("segmentation",)
 WRITES = ("segmentation",)
+PREFERENCE = 45  # over outlines in a label file beside them: masks are exact, and those may be boxes only
 IMAGES = ("images", "image", "imgs", "img")
 MASKS = ("masks", "mask", "labels", "annotations", "segmentations", "segmentation")
 SHOWN = ("fov", "roi", "valid")  # 0 is left out of learning and scoring
