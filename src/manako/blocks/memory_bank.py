@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+NEIGHBOURS = 20  # that say how dense normal patches lie around one
 PROJECTED = 64  # numbers a patch while the core-set is chosen (Johnson, Lindenstrauss 1984)
 
 
@@ -77,8 +78,9 @@ def core_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
 class MemoryBank(nn.Module):
     """Patches of normal images, whitened, and how far others are from the nearest of them.
 
-    centre: (D,), whitening: (D, d), bank: (size, d). usual: mean and standard deviation of the distances of normal
-    patches from those of other images; 0 and 1 before `fit`.
+    centre: (D,), whitening: (D, d), bank: (size, d). reach: (size,), how far from each the next normal patches lie,
+    which its distances are measured in: where normal patches are rare, a new one may be farther. usual: mean and
+    standard deviation of the distances of normal patches from those of other images; 0 and 1 before `fit`.
     """
 
     def __init__(self, width: int, dims: int, size: int) -> None:
@@ -86,17 +88,19 @@ class MemoryBank(nn.Module):
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width)[:, : min(dims, width)].clone())
         self.register_buffer("bank", torch.zeros(size, min(dims, width)))
+        self.register_buffer("reach", torch.ones(size))
         self.register_buffer("usual", torch.tensor([0.0, 1.0]))
         self.centre: Tensor
         self.whitening: Tensor
         self.bank: Tensor
+        self.reach: Tensor
         self.usual: Tensor
 
     def forward(self, patches: Tensor) -> Tensor:
         """(N, D, h, w) -> (N, h, w): standard deviations farther than usual."""
         count, _, height, width = patches.shape
         flat = patches.permute(0, 2, 3, 1).flatten(0, 2)
-        far = nearest_distance((flat - self.centre) @ self.whitening, self.bank)
+        far = nearest_distance((flat - self.centre) @ self.whitening, self.bank, self.reach)
         return (far.view(count, height, width) - self.usual[0]) / self.usual[1]
 
     @torch.no_grad()
@@ -106,30 +110,55 @@ class MemoryBank(nn.Module):
         centre, matrix = sample.whitening(shrink, self.bank.shape[1])
         patches = (sample.patches - centre) @ matrix
         chosen = core_set(patches, len(self.bank))
-        far = distance_to_other_images(patches, sample.images, patches[chosen], sample.images[chosen])
+        reach = local_reach(patches, sample.images, chosen)
+        far = distance_to_other_images(patches, sample.images, patches[chosen], sample.images[chosen], reach)
         far = torch.where(far.isfinite(), far, far[far.isfinite()].mean())  # the memory holds one image alone
         usual = torch.stack([far.mean(), far.std().clamp_min(1e-6)]).nan_to_num(1.0)
         self.centre.copy_(centre)
         self.whitening.copy_(matrix)
-        self.bank.copy_(patches[chosen[torch.arange(len(self.bank)) % len(chosen)]])  # filled up with copies
+        filled = torch.arange(len(self.bank)) % len(chosen)  # with copies, where there are too few
+        self.bank.copy_(patches[chosen[filled]])
+        self.reach.copy_(reach[filled])
         self.usual.copy_(usual)
         return ((far - usual[0]) / usual[1]).nan_to_num(0.0)
 
 
-def nearest_distance(patches: Tensor, bank: Tensor) -> Tensor:
-    """(M,): distance of each patch (M, D) to the nearest of `bank` (K, D). One product of matrices."""
-    half = bank.square().sum(1) / 2
-    closest = (patches @ bank.T - half).amax(1)
-    return (patches.square().sum(1) - 2 * closest).clamp_min(0).sqrt()
+def nearest_distance(patches: Tensor, bank: Tensor, reach: Tensor | None = None) -> Tensor:
+    """(M,): distance of each patch (M, D) to the nearest of `bank` (K, D). One product of matrices.
+
+    reach: (K,), what the distances to each of the bank are divided by.
+    """
+    return _squares(patches, bank, reach).amin(1).clamp_min(0).sqrt()
 
 
-def distance_to_other_images(patches: Tensor, images: Tensor, bank: Tensor, sources: Tensor) -> Tensor:
-    """(M,): distance of each patch to the nearest of `bank` that is from another image (`sources` (K,))."""
+def _squares(patches: Tensor, bank: Tensor, reach: Tensor | None) -> Tensor:
+    far = patches.square().sum(1, keepdim=True) + bank.square().sum(1) - 2 * patches @ bank.T
+    return far if reach is None else far / reach.square()
+
+
+def distance_to_other_images(
+    patches: Tensor, images: Tensor, bank: Tensor, sources: Tensor, reach: Tensor | None = None
+) -> Tensor:
+    """(M,): distance of each patch to the nearest of `bank` that is from another image (`sources` (K,)); infinite
+    where there is none."""
     found = torch.empty(len(patches))
-    half = bank.square().sum(1) / 2
     for start in range(0, len(patches), 4096):
         part = slice(start, start + 4096)
-        close = patches[part] @ bank.T - half
-        close.masked_fill_(images[part, None] == sources, -torch.inf)
-        found[part] = patches[part].square().sum(1) - 2 * close.amax(1)
+        far = _squares(patches[part], bank, reach)
+        far.masked_fill_(images[part, None] == sources, torch.inf)
+        found[part] = far.amin(1)
     return found.clamp_min(0).sqrt()
+
+
+def local_reach(patches: Tensor, images: Tensor, chosen: Tensor, *, neighbours: int = NEIGHBOURS) -> Tensor:
+    """(K,): mean distance of the patches at `chosen` (K,) to the nearest ones of other images, as in the local outlier
+    factor (Breunig et al. 2000). At least a twentieth of the mean, so that copies of one image don't count too much."""
+    found = torch.empty(len(chosen))
+    for start in range(0, len(chosen), 256):
+        part = chosen[start : start + 256]
+        far = _squares(patches[part], patches, None)
+        far.masked_fill_(images[part, None] == images, torch.inf)
+        near = far.topk(min(neighbours, len(patches)), largest=False).values.clamp_min(0).sqrt()
+        found[start : start + 256] = near.masked_fill(near.isinf(), torch.nan).nanmean(1)
+    found = found.nan_to_num(1.0)  # one image alone has no neighbours
+    return found.clamp_min(max(float(found.mean()) / 20, 1e-6))

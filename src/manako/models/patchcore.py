@@ -1,7 +1,8 @@
 """PatchCore: how far each patch of an image is from the nearest patch of normal images, to a pretrained network.
 
 Paper: Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection", arXiv 2106.08265. Unlike there, each
-scale has a memory of its own and distances are Mahalanobis's (as in PaDiM, Defard et al. 2021, arXiv 2011.08785);
+scale has a memory of its own; distances are Mahalanobis's (as in PaDiM, Defard et al. 2021, arXiv 2011.08785), over
+those that are usual around the remembered patch (as in the local outlier factor, Breunig et al. 2000);
 an image's score is the mean of its highest places (tasks/anomaly.py) in place of a re-weighted maximum.
 Licence: this file Apache-2.0; the packaged weights of EfficientNet-Lite0 Apache-2.0.
 Expected: on magnetic tiles see docs/results.md; the paper's WideResNet-50 on MVTec AD .991 image AUROC.
@@ -57,10 +58,10 @@ class Patchcore(Model):
         bank: int = 4000,
         candidates: int = 60000,
         neighbourhood: int = 3,
-        dims: int = 128,
+        dims: int = 320,
         shrink: float = 0.01,
         flips: bool = False,
-        smooth: float = 0.015,
+        smooth: float = 0.055,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(network, channels=channels, imgsz=imgsz, weights=weights)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from manako.figures import Figure
 
 Map = NDArray[np.float32]
-TOP = 0.01  # part of the image whose mean is the image's score
+TOP = 0.03  # part of the image whose mean is the image's score
 FALSE_ALARMS = 0.01  # wanted; with few normal images the lowest rate that they can vouch for
 SHOWN = 20  # regions in a line of JSON
 
