@@ -67,7 +67,7 @@ def points_of(depth: NDArray[np.float32], camera: Intrinsics) -> NDArray[np.floa
 
 
 def on_edge(depth: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """(H, W): pixels whose depth jumps to a neighbour. Estimated depth is smooth there, and a cloud would show veils."""
+    """(H, W): pixels whose depth jumps to a neighbour. Estimated depth is smooth there, and clouds would show veils."""
     edge = np.zeros(depth.shape, np.bool_)
     across = np.abs(np.diff(depth, axis=1)) > EDGE * np.minimum(depth[:, 1:], depth[:, :-1])
     down = np.abs(np.diff(depth, axis=0)) > EDGE * np.minimum(depth[1:], depth[:-1])
