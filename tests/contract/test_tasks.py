@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 
 import manako.tasks
 import manako.training.targets
+from manako.config import RunConfig
 from manako.errors import UsageError
 from manako.images import open_image
+from manako.messages import message
 from manako.models import model_entries
 from manako.tasks import Output, Outputs, Task, get_task, task_names, task_of
+from manako.training.plan import make_plan
 from manako.types import Anomaly, Dataset, Frame, Prediction, Skeleton
 
 COUNT = 24
@@ -89,6 +92,12 @@ def test_generated_data_have_truth_and_repeat(task: Task[Any], dataset: Dataset,
     other = task.synthetic(tmp_path / "other", seed=4, count=COUNT)
     bytes_of = [[s.image.read_bytes() for s in found.samples] for found in (dataset, same, other)]
     assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_a_run_says_why_it_chose_each_setting(task: Task[Any], dataset: Dataset) -> None:
+    config, reasons = make_plan(RunConfig(data=str(dataset.root)), dataset)
+    assert config.model and reasons
+    assert all(message(reason.code, **reason.facts) for reason in reasons)
 
 
 def test_the_truth_scores_perfectly(task: Task[Any], dataset: Dataset) -> None:
