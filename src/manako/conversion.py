@@ -17,7 +17,7 @@ from manako.errors import DataError, ManakoError, UsageError
 from manako.formats import read_dataset, readers
 from manako.messages import message
 from manako.paths import new_folder
-from manako.types import Dataset, Detections, Prediction, Problem, Sample, Skeleton
+from manako.types import IGNORE, Dataset, Detections, Prediction, Problem, Sample, Segmentation, Skeleton
 
 Progress = Callable[[int, int], None]
 SHORT = {"csv": "boxes_table"}
@@ -163,7 +163,7 @@ def _writer(to: str, task: str | None) -> tuple[type[Writer], tuple[str, ...]]:
     tasks = tuple(known[name].WRITES)
     if task is not None and task not in tasks:
         raise UsageError("convert.not_for_task", to=to, task=task)
-    chosen = (task,) if task else ("instances", "detection") if "instances" in tasks else tasks
+    chosen = (task,) if task else ("instances", "segmentation", "detection") if "instances" in tasks else tasks
     return cast(type[Writer], known[name].Writer), chosen
 
 
@@ -186,6 +186,8 @@ def _places(dataset: Dataset) -> Iterator[tuple[str, Sample]]:
 
 def _kinds(truth: Prediction) -> dict[str, int]:
     """How many of what some formats have no room for."""
+    if isinstance(truth, Segmentation):
+        return {"ignored": int((truth.class_id == IGNORE).any())}
     if not isinstance(truth, Detections):
         return {}
     outlines = [outline for outline in truth.outlines or () if outline is not None]

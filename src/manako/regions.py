@@ -1,11 +1,11 @@
-"""Regions of pixels as polygons, as masks and as COCO's run lengths, and the ways between them. NumPy only.
+"""Regions of pixels as polygons, as masks and as COCO's run lengths, and the ways between them.
 
 A pixel belongs to a polygon when its centre does. Where a polygon crosses itself, what it goes round twice is outside.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from manako.types import IGNORE, Detections, Outline, Segmentation
 Mask = NDArray[np.bool_]
 Points = NDArray[np.float32]
 _MOST_CHARACTERS = 13  # of one run: five bits each, so beyond 64
+_NO_GROUND = ("background", "_background_", "void", "other")
 
 
 def mask_of(outline: Outline, height: int, width: int) -> Mask:
@@ -54,12 +55,18 @@ def _fill(mask: Mask, polygon: Points) -> None:
     mask[top:bottom, left:right] |= (np.cumsum(turns[:, :-1], axis=1, dtype=np.uint8) & 1).astype(bool)
 
 
-def runs_of(mask: Mask) -> NDArray[np.int64]:
-    """Lengths of the runs of 0 and 1 by turns, column by column; the first, of 0, may be empty."""
-    flat = mask.T.reshape(-1).astype(np.int8)
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    begin = [0, 0] if len(flat) and flat[0] else [0]
-    return np.diff(np.concatenate([begin, edges, [len(flat)]])).astype(np.int64)
+def runs_of(mask: Mask, *, left: int = 0, top: int = 0, size: tuple[int, int] | None = None) -> NDArray[np.int64]:
+    """Lengths of the runs of 0 and 1 by turns, column by column; the first, of 0, may be empty.
+
+    left, top, size: where in an image of `size` (height, width) the mask lies; None: it is the whole image.
+    """
+    height, width = size or mask.shape
+    column, row = np.nonzero(np.diff(np.pad(mask.T.astype(np.int8), ((0, 0), (1, 1))), axis=1))
+    place = (column.astype(np.int64) + left) * height + row + top  # where a run of 1 begins and ends, by turns
+    goes_on = np.flatnonzero(place[1:-1:2] == place[2::2])  # from the bottom of a column at the top of the next
+    place = np.delete(place, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2]))
+    end = height * width
+    return np.diff(np.concatenate([[0], place, [] if len(place) and place[-1] == end else [end]])).astype(np.int64)
 
 
 def mask_of_runs(runs: NDArray[np.int64], height: int, width: int) -> Mask:
@@ -156,9 +163,9 @@ def crosses_itself(polygon: Points) -> bool:
     return bool((apart & (side(a[j], b[j], a[i]) * side(a[j], b[j], b[i]) < 0)).any())
 
 
-def polygons_of(mask: Mask) -> tuple[Points, ...]:
+def polygons_of(mask: Mask, *, holes: bool = False) -> tuple[Points, ...]:
     """The outer borders of the region, along the edges of its pixels: filled again, they give the region without its
-    holes. Pixels that only touch at a corner are two parts."""
+    holes. Pixels that only touch at a corner are two parts. holes: their borders follow, the other way round."""
     padded = np.pad(mask, 1).astype(np.int8)
     down, across = np.diff(padded, axis=0)[:, 1:-1], np.diff(padded, axis=1)[1:-1]
     # An edge of a pixel is walked with the region to its right: outer borders are clockwise (y points down).
@@ -167,13 +174,12 @@ def polygons_of(mask: Mask) -> tuple[Points, ...]:
     edges |= {(x, y + 1, 0, -1) for y, x in np.argwhere(across > 0).tolist()}
     edges |= {(x, y, 0, 1) for y, x in np.argwhere(across < 0).tolist()}
     waiting = dict.fromkeys(sorted(edges))
-    borders = []
+    outer, inner = [], []
     while waiting:
         corners = np.array(_walk(next(iter(waiting)), edges, waiting), np.float32)
-        x, y = corners.T
-        if x @ np.roll(y, -1) > y @ np.roll(x, -1):
-            borders.append(corners)
-    return tuple(borders)
+        x, y = corners.astype(np.float64).T
+        (outer if x @ np.roll(y, -1) > y @ np.roll(x, -1) else inner).append(corners)
+    return (*outer, *inner) if holes else tuple(outer)
 
 
 Edge = tuple[int, int, int, int]  # x, y, step in x, step in y
@@ -196,7 +202,8 @@ def _walk(start: Edge, edges: set[Edge], waiting: dict[Edge, None]) -> list[tupl
 
 
 def one_polygon(polygons: Sequence[Points]) -> Points:
-    """All parts as one polygon, each joined to the one before by a line there and back, which holds no area."""
+    """All parts (and holes) as one polygon, each joined to those before by a line there and back, which holds no area:
+    what it goes round twice is outside."""
     joined = polygons[0]
     for part in polygons[1:]:
         distance = np.linalg.norm(joined[:, None] - part[None], axis=2)
@@ -232,6 +239,44 @@ class Painting:
 
     def relabel(self, ids: NDArray[np.int64]) -> Painting:
         return replace(self, objects=self.objects.relabel(ids), ground=int(ids[self.ground]))
+
+
+def ground_of(classes: Sequence[str]) -> int | None:
+    """The class that means "nothing": the first, if its name says so."""
+    return 0 if classes and classes[0].lower() in _NO_GROUND else None
+
+
+def objects_of(found: Segmentation, classes: Sequence[str]) -> Detections:
+    """Each connected region (pixels that touch at a corner are one) of each class but the ground as one object, with
+    its run lengths and the mean score of its pixels. All unknown pixels are one crowd: `Painting` is the way back."""
+    ground, size = ground_of(classes), (found.class_id.shape[0], found.class_id.shape[1])
+    kinds = [kind for kind in range(len(classes)) if kind != ground]
+    rows = [(kind, *region) for kind in kinds for region in _connected(found.class_id == kind, found.score)]
+    unknown = found.class_id == IGNORE
+    crowd = np.zeros(len(rows), bool)
+    if unknown.any() and kinds:
+        rows.append((kinds[0], unknown, 0, 0, 1.0))
+        crowd = np.append(crowd, True)
+    outlines = tuple(Outline(runs=runs_of(mask, left=x, top=y, size=size), size=size) for _, mask, x, y, _ in rows)
+    boxes = [np.add(box_of(outline_of(mask)), (x, y, x, y)) for _, mask, x, y, _ in rows]
+    return Detections(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([kind for kind, *_ in rows], np.int64),
+        np.array([score for *_, score in rows], np.float32),
+        crowd=crowd if crowd.any() else None,
+        outlines=outlines,
+    )
+
+
+def _connected(mask: Mask, score: NDArray[np.float32] | None) -> Iterator[tuple[Mask, int, int, float]]:
+    """Each connected region: its part of the mask, where that lies (left, top), and its mean score."""
+    from scipy.ndimage import find_objects, label
+
+    numbers, _ = label(mask, np.ones((3, 3), np.int8))
+    for number, (rows, columns) in enumerate(find_objects(numbers), 1):
+        own = numbers[rows, columns] == number
+        mean = 1.0 if score is None else float(score[rows, columns][own].mean(dtype=np.float64))
+        yield own, columns.start, rows.start, mean
 
 
 def rectangle(box: NDArray[np.float32]) -> Outline:

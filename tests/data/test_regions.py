@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from manako import regions
-from manako.types import IGNORE, Detections, Outline
+from manako.types import IGNORE, Detections, Outline, Segmentation
 
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 POLYGONS = arrays.arrays(np.float32, st.tuples(st.integers(3, 8), st.just(2)), elements=st.floats(-4, 14, width=16))
@@ -104,6 +104,43 @@ def test_borders_filled_again_are_the_region_without_holes(mask: regions.Mask) -
     if borders:
         joined = regions.one_polygon(borders)
         assert np.array_equal(regions.mask_of(Outline((joined,)), *mask.shape), filled)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MASKS)
+def test_one_polygon_with_its_holes_is_the_region(mask: regions.Mask) -> None:
+    borders = regions.polygons_of(mask, holes=True)
+    if borders:
+        assert np.array_equal(regions.mask_of(Outline((regions.one_polygon(borders),)), *mask.shape), mask)
+
+
+@settings(max_examples=200, deadline=None)
+@given(MASKS, st.integers(0, 3), st.integers(0, 3))
+def test_runs_of_a_part_are_those_of_the_whole(mask: regions.Mask, left: int, top: int) -> None:
+    whole = np.zeros((mask.shape[0] + top, mask.shape[1] + left), bool)
+    whole[top:, left:] = mask
+    part = regions.runs_of(mask, left=left, top=top, size=whole.shape)
+    assert part.tolist() == regions.runs_of(whole).tolist()
+    assert np.array_equal(regions.mask_of_runs(part, *whole.shape), whole)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    arrays.arrays(
+        np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 2, IGNORE])
+    )
+)
+def test_connected_regions_painted_again_are_the_map(ids: np.ndarray) -> None:
+    score = np.random.default_rng(0).random(ids.shape).astype(np.float32)
+    found = regions.objects_of(Segmentation(ids, score), ("background", "a", "b"))
+    assert np.array_equal(regions.Painting(found, *ids.shape).load().class_id, ids)
+    assert found.outlines is not None
+    for outline, box, mean in zip(found.outlines, found.xyxy, found.score, strict=True):
+        mask = regions.mask_of(outline, *ids.shape)
+        assert regions.box_of(outline).tolist() == box.tolist()
+        assert mean == pytest.approx(1.0 if (ids[mask] == IGNORE).all() else score[mask].mean(), abs=1e-6)
+    everything = regions.objects_of(Segmentation(ids), ("road", "a", "b"))  # no ground: the first is a class as well
+    assert np.array_equal(regions.Painting(everything, *ids.shape, ground=IGNORE).load().class_id, ids)
 
 
 def test_crossing_sides_are_found() -> None:

@@ -15,6 +15,7 @@ from runtime_helpers import NAMES, MeanEngine
 from simple_engines import BlockEngine, Blocks, FilterEngine, Greys
 
 from manako.errors import ImageError, StorageError, UsageError
+from manako.formats import read_dataset
 from manako.runtime import label_files
 from manako.runtime.ahead import Picture
 from manako.runtime.predictor import Predictor, Result
@@ -184,3 +185,18 @@ def test_masks_as_labels(tmp_path: Path) -> None:
     assert written.file and isinstance(results[0].prediction, Segmentation)
     with Image.open(written.file / "a.png") as mask:
         assert (np.asarray(mask) == results[0].prediction.class_id).all()
+
+
+@pytest.mark.parametrize("format", ["coco", "yolo"])
+def test_regions_as_labels_of_objects(format: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    Image.radial_gradient("L").save(tmp_path / "in" / "a.png")
+    predictor = Predictor(FilterEngine(64, 64), Greys())
+    results = list(predictor.predict([tmp_path / "in" / "a.png"]))
+    write_results(results, predictor, out=tmp_path / "out", format=format, root=tmp_path / "in")
+    (tmp_path / "in").rename(tmp_path / "out" / format / "images")
+    found = read_dataset(tmp_path / "out" / format, task="segmentation", format=format)
+    truth, predicted = found.samples[0].truth, results[0].prediction
+    assert isinstance(truth, Segmentation) and isinstance(predicted, Segmentation)
+    assert found.classes == ("background", "no", "yes") and set(np.unique(predicted.class_id)) == {0, 1}
+    assert (truth.class_id == predicted.class_id + 1).all()

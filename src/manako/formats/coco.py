@@ -20,10 +20,10 @@ from manako.formats._shapes import polygon, run_lengths
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, find_problem, first_files, head_of, root_of, split_of, split_of_folder
 from manako.paths import atomic_write
-from manako.regions import area_of, box_of, compress
-from manako.types import Dataset, Detections, Outline, Prediction, Problem, Skeleton, Split
+from manako.regions import area_of, box_of, compress, objects_of
+from manako.types import Dataset, Detections, Outline, Prediction, Problem, Segmentation, Skeleton, Split
 
-WRITES = TASKS[:2]
+WRITES = TASKS
 PREFERENCE = 40
 _LARGEST = 4 * 2**30
 _FOLDERS_JSON = 40
@@ -240,20 +240,24 @@ class _File:
 class Writer:
     """`annotations/instances.json` (of a part: `instances_train.json`), for images in `images/`.
 
-    Regions that are no polygons are written as COCO's compressed run lengths; scores below 1 as "score".
+    Regions that are no polygons are written as COCO's compressed run lengths; scores below 1 as "score". Of a map of
+    classes, each connected region is an object, and unknown pixels are a crowd.
     """
 
     IMAGES = "images"
-    HOLDS = frozenset({"outlines", "parts", "holes", "crowds", "scores", "unused_classes"})
+    HOLDS = frozenset({"outlines", "parts", "holes", "crowds", "scores", "unused_classes", "ignored"})
 
     def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
         self._folder = Path(folder) / "annotations"
+        self._classes = tuple(classes)
         self._categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
         self._images: dict[str, list[str]] = {}
         self._objects: dict[str, list[str]] = {}
         self._count = [0, 0]
 
     def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        if isinstance(prediction, Segmentation):
+            prediction = objects_of(prediction, self._classes)
         assert isinstance(prediction, Detections)
         name = f"instances_{split}.json" if split else "instances.json"
         objects = self._objects.setdefault(name, [])

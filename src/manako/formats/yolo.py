@@ -23,10 +23,10 @@ from manako.formats._shapes import polygon
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, first_files, head_of, label_stem, root_of, split_of_folder
 from manako.paths import atomic_write
-from manako.regions import mask_of_runs, one_polygon, polygons_of
-from manako.types import SPLITS, Dataset, Detections, Outline, Prediction, Problem, Skeleton, Split
+from manako.regions import mask_of_runs, objects_of, one_polygon, polygons_of
+from manako.types import SPLITS, Dataset, Detections, Outline, Prediction, Problem, Segmentation, Skeleton, Split
 
-WRITES = TASKS[:2]
+WRITES = TASKS
 PREFERENCE = 20
 _PARTS: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _LINE = re.compile(r"\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE][-+]?\d+)?){4,}[ \t]*$")
@@ -261,11 +261,11 @@ class _Lines:
 
 
 class Writer:
-    """`labels/a.txt` for `images/a.jpg`, and `data.yaml`. Objects with an outline are written as one polygon: parts are
-    joined by lines without area, holes are lost."""
+    """`labels/a.txt` for `images/a.jpg`, and `data.yaml`. Objects with an outline are written as one polygon: parts and
+    holes are joined by lines without area. Of a map of classes, each connected region is an object."""
 
     IMAGES = "images"
-    HOLDS = frozenset({"outlines", "unused_classes"})
+    HOLDS = frozenset({"outlines", "holes", "unused_classes"})
 
     def __init__(self, folder: Path, classes: Sequence[str], *, skeleton: Skeleton | None = None) -> None:
         self._folder = Path(folder)
@@ -274,6 +274,9 @@ class Writer:
         self._stems: set[str] = set()
 
     def add(self, image: str, width: int, height: int, prediction: Prediction, *, split: Split | None = None) -> None:
+        if isinstance(prediction, Segmentation):
+            found = objects_of(prediction, tuple(self._names.values()))
+            prediction = found if found.crowd is None else found.take(~found.crowd)
         assert isinstance(prediction, Detections)
         self._splits.add(split)
         outlines = prediction.outlines or (None,) * len(prediction)
@@ -295,7 +298,7 @@ class Writer:
 
 def _numbers(box: NDArray[np.float64], outline: Outline | None, width: int, height: int) -> str:
     if outline is not None and outline.runs is not None:
-        outline = Outline(polygons_of(mask_of_runs(outline.runs, *(outline.size or (height, width)))))
+        outline = Outline(polygons_of(mask_of_runs(outline.runs, *(outline.size or (height, width))), holes=True))
     if outline is not None and outline.polygons:
         values = (one_polygon(outline.polygons).astype(np.float64) / (width, height)).reshape(-1)
     else:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from manako.metrics.regions import Agreement, compare_regions, score_regions
+from manako.regions import ground_of
 from manako.tasks import Json, Output, Outputs, Task
 from manako.types import IGNORE, Dataset, Evaluation, Frame, Score, Segmentation, Window
 
@@ -29,7 +30,6 @@ SAME = 0.999  # part of the pixels
 ENDS = ("dice_low", "dice_high")
 SEEN = 5e-4  # part of an image below which a class is not told of
 _NAMED = 3  # classes in a caption
-_NO_GROUND = ("background", "_background_", "void", "other")
 
 
 class SegmentationTask(Task[Segmentation]):
@@ -121,7 +121,7 @@ class SegmentationTask(Task[Segmentation]):
         """The classes' colours over the image, and their names below; with the truth, what is wrong beside it."""
         from manako.tasks._region_pictures import overlay_picture, side_by_side
 
-        plain = _background(classes)
+        plain = ground_of(classes)
         drawn = overlay_picture(image, prediction.class_id, classes, plain=plain)
         if truth is None:
             return drawn
@@ -132,7 +132,7 @@ class SegmentationTask(Task[Segmentation]):
     ) -> list[tuple[str, Image.Image]]:
         from manako.tasks._region_pictures import mistake_picture, overlay_picture
 
-        plain = _background(classes)
+        plain = ground_of(classes)
         return [
             ("gallery.truth", overlay_picture(image, truth.class_id, classes, plain=plain)),
             ("gallery.prediction", overlay_picture(image, prediction.class_id, classes, plain=plain)),
@@ -141,7 +141,7 @@ class SegmentationTask(Task[Segmentation]):
 
     def describe(self, prediction: Segmentation, classes: Sequence[str]) -> str:
         shares = _shares(prediction.class_id, classes)
-        plain = _background(classes)
+        plain = ground_of(classes)
         order = sorted((i for i in range(len(classes)) if i != plain and shares[i] >= SEEN), key=lambda i: -shares[i])
         told = [f"{classes[i]} {100 * shares[i]:.1f} %" for i in order[:_NAMED]]
         return ", ".join(told) or classes[plain or 0]
@@ -216,13 +216,9 @@ def _dice_by_threshold(probability: NDArray[np.float32], truth: NDArray[np.uint8
         yield dice if total else np.full(steps, np.nan)
 
 
-def _background(classes: Sequence[str]) -> int | None:
-    return 0 if classes and classes[0].lower() in _NO_GROUND else None
-
-
 def _foreground(classes: Sequence[str]) -> list[int]:
     """All classes but a background."""
-    return [index for index in range(len(classes)) if index != _background(classes)]
+    return [index for index in range(len(classes)) if index != ground_of(classes)]
 
 
 def _shares(ids: NDArray[np.uint8], classes: Sequence[str]) -> NDArray[np.float64]:
