@@ -11,7 +11,9 @@ import pytest
 from label_helpers import EXPECTED, WRITE, coco_of, codes, objects_of, read, write_coco, write_yolo
 from PIL import Image
 
+from manako.api import train
 from manako.doctor.data import check, fingerprint
+from manako.errors import DataError
 from manako.formats import read_dataset
 
 
@@ -30,6 +32,18 @@ def test_objects_are_counted(tmp_path: Path) -> None:
     found = {problem.code for problem in report.problems if problem.severity != "note"}
     assert found == {"check.few_objects"}
     assert "6 objects" in report.text() or "6 個" in report.text()
+
+
+def test_without_any_object_there_is_nothing_to_learn(tmp_path: Path) -> None:
+    root = write_coco(tmp_path)
+    for part in ("train", "val"):
+        (root / "annotations" / f"instances_{part}.json").write_text(json.dumps(coco_of(part) | {"annotations": []}))
+    report = check(root)
+    assert not report.usable and report.problems[0].code == "check.no_objects"
+    assert "bolt" in report.text()
+    with pytest.raises(DataError) as caught:
+        train(root, task="detection", out=tmp_path / "run")
+    assert caught.value.code == "train.no_objects" and not (tmp_path / "run").exists()
 
 
 def changed(root: Path, **entry: Any) -> Path:

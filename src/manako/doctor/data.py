@@ -11,7 +11,7 @@ from statistics import median
 
 from manako.decode import MAX_PIXELS
 from manako.doctor.cleaned import write_cleaned
-from manako.doctor.objects import ObjectFacts, object_facts, object_findings
+from manako.doctor.objects import ObjectFacts, hold_objects, object_facts, object_findings
 from manako.duplicates import Look, Progress, alike, look_at, same
 from manako.errors import DataError
 from manako.formats import read_dataset
@@ -29,6 +29,7 @@ _SHOWN_CLASSES = 40
 _SHOWN_OF_A_KIND = 8
 _RANK = {"error": 0, "warning": 1, "note": 2}
 _WHOLE = "-"
+_NO_OBJECTS = "check.no_objects"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +52,12 @@ class DataReport:
     @property
     def usable(self) -> bool:
         """Whether there is anything to train on."""
-        return self.count > 0
+        return self.count > 0 and all(problem.code != _NO_OBJECTS for problem in self.problems)
 
     def text(self) -> str:
         """The report for a terminal, in the reader's language."""
         lines: list[str] = []
-        if self.usable:
+        if self.count:
             lines.append(message("check.summary", data=self.data, format=self.format, task=self.task))
             lines.append(message("check.counts", count=self.count, classes=len(self.counts)))
             lines += self._table()
@@ -94,7 +95,8 @@ class DataReport:
         head = [message(whole) if split == _WHOLE else split for split in columns]
         names = list(self.counts)[:_SHOWN_CLASSES]
         width = max(map(len, names), default=0)
-        yield "  " + " " * width + "".join(f"{name:>9}" for name in head)
+        if columns:
+            yield "  " + " " * width + "".join(f"{name:>9}" for name in head)
         for name in names:
             yield f"  {name:<{width}}" + "".join(f"{self.counts[name].get(split, 0):>9}" for split in columns)
         if len(self.counts) > len(names):
@@ -151,6 +153,8 @@ def check(
         return DataReport(Path(data), problems=(Problem(error.code, error.facts, "error"),))
     looks = look_at(dataset.samples, progress, max_pixels=max_pixels)
     problems = [*dataset.problems, *_findings(dataset, looks)]
+    if not hold_objects(dataset.samples):
+        problems.append(Problem(_NO_OBJECTS, {"data": Path(data)}, "error"))
     problems.sort(key=lambda problem: _RANK[problem.severity])
     objects = object_facts(dataset)
     written = None if fix is None else write_cleaned(dataset, looks, Path(fix), data=Path(data), group_by=group_by)

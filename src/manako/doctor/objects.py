@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from manako.duplicates import Look
 from manako.messages import message
-from manako.regions import crosses_itself
-from manako.types import Dataset, Detections, Problem, Sample
+from manako.regions import Painting, crosses_itself
+from manako.types import Dataset, Detections, Poses, Problem, Sample
 
 _SMALL, _LARGE = 32**2, 96**2  # pixels: the bounds by which COCO reports
 _FEW = 10
@@ -70,6 +70,13 @@ def object_facts(dataset: Dataset) -> ObjectFacts | None:
         an_image=(int(np.median(some)), int(some.max())),
         sizes=(small, len(boxes) - small - large, large),
     )
+
+
+def hold_objects(samples: Iterable[Sample]) -> bool:
+    """False where the truth of each image is a list of objects, and all the lists are empty: nothing can be learnt."""
+    targets = (s.target.objects if isinstance(s.target, Painting) else s.target for s in samples)
+    counts = [len(target) for target in targets if isinstance(target, (Detections, Poses))]
+    return not counts or any(counts)
 
 
 def object_findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:

@@ -20,6 +20,7 @@ from manako.blocks.model import Model
 from manako.config import RunConfig
 from manako.console import counter, quiet, say
 from manako.doctor.data import fingerprint
+from manako.doctor.objects import hold_objects
 from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
@@ -77,6 +78,7 @@ def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Pat
     elif not config.data:
         raise DataError("train.no_data")
     dataset = read_dataset(config.data, task=config.task, group_by=config.group_by)
+    _check_learnable(dataset, config.data)
     with join_processes() as processes, quiet(not processes.first):
         folder = find or new_run_folder(out, config.data)
         processes.wait()  # all have found the same folder free before the first makes it
@@ -305,6 +307,15 @@ def _resumed(config: RunConfig, folder: RunFolder) -> RunConfig:
             raise ConfigError("train.resume_setting", field=name, run=folder.path, own=getattr(own, name), given=value)
     changes = {name: value for name, value in given.items() if name in MAY_GIVE}
     return own.with_(**changes)
+
+
+def _check_learnable(dataset: Dataset, data: str) -> None:
+    """Raises DataError where no image is for training, or where none of those holds an object."""
+    training = [sample for sample in dataset.samples if sample.split in (None, "train")]
+    if not training:
+        raise DataError("train.no_training_images", data=data, count=len(dataset.samples))
+    if not hold_objects(training):
+        raise DataError("train.no_objects", data=data)
 
 
 def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
