@@ -152,6 +152,8 @@ def predict(
     alarm: float = 0.15,
     clouds: str | None = None,
     cut_outs: str | None = None,
+    scale: str | None = None,
+    outlines: bool = False,
     lines: bool = False,
     verbose: bool = False,
 ) -> Written:
@@ -165,10 +167,13 @@ def predict(
     below `closed`) and PERCLOS, with an alarm from `alarm` on; the model must know eye points.
     clouds, cut_outs: of depth, also write point clouds ("fx,fy,cx,cy" of the camera, or "assumed") and images without
     what is farther than so many metres ("auto" finds the distance).
+    scale: "0.5um", the side of a pixel of the images as they are: areas are also given in that unit. outlines: of
+    segmentation, lines of JSON also hold each connected region with its class, score, box, area and polygons.
     batch, max_pixels: chosen by the kind of the sources. For predictions as Python objects use
     `load(model).predict(sources)`.
     """
     from manako.runtime.depth_files import with_depth_files
+    from manako.runtime.measuring import Measuring
     from manako.runtime.pipeline import predict_sources
     from manako.runtime.writer import root_of, write_results
 
@@ -190,6 +195,7 @@ def predict(
             closed=closed,
             alarm=alarm,
         )
+        measuring = Measuring.of(scale, outlines, task=job.predictor.task.name, format=format)
         results = with_depth_files(
             job.results,
             task=job.predictor.task.name,
@@ -211,6 +217,7 @@ def predict(
             readings=job.readings,
             every=every,
             endless=job.endless,
+            measuring=measuring,
         )
 
 

@@ -135,11 +135,10 @@ def box_of(outline: Outline) -> NDArray[np.float64]:
     if outline.runs is None:
         points = np.concatenate(outline.polygons).astype(np.float64)
         return np.concatenate([points.min(0), points.max(0)])
-    assert outline.size is not None
-    rows, columns = np.nonzero(mask_of_runs(outline.runs, *outline.size))
-    if not len(rows):
+    mask, left, top = _part(outline)
+    if not mask.size:
         raise ValueError("an empty region")
-    return np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1], np.float64)
+    return np.array([left, top, left + mask.shape[1], top + mask.shape[0]], np.float64)
 
 
 def crosses_itself(polygon: Points) -> bool:
@@ -163,23 +162,46 @@ def crosses_itself(polygon: Points) -> bool:
     return bool((apart & (side(a[j], b[j], a[i]) * side(a[j], b[j], b[i]) < 0)).any())
 
 
-def polygons_of(mask: Mask, *, holes: bool = False) -> tuple[Points, ...]:
-    """The outer borders of the region, along the edges of its pixels: filled again, they give the region without its
-    holes. Pixels that only touch at a corner are two parts. holes: their borders follow, the other way round."""
+def borders_of(outline: Outline) -> tuple[tuple[Points, ...], tuple[Points, ...]]:
+    """The outer borders of the region, and those of its holes. Of run lengths: along the edges of the pixels, outer
+    ones clockwise (y points down), holes the other way round; pixels that only touch at a corner are two parts."""
+    if outline.runs is None:
+        return outline.polygons, ()
+    mask, left, top = _part(outline)
+    corner = np.array([left, top], np.float32)
+    outer, inner = ([border + corner for border in borders] for borders in _borders(mask))
+    return tuple(outer), tuple(inner)
+
+
+def _part(outline: Outline) -> tuple[Mask, int, int]:
+    """The part of the mask that holds the region, and where it lies: left, top. Empty where there is no region."""
+    assert outline.runs is not None and outline.size is not None
+    height, (ends, runs) = outline.size[0], (np.cumsum(outline.runs), outline.runs)
+    first = int(runs[0]) // height if len(runs) else 0
+    last = -(-int(ends[len(runs) // 2 * 2 - 1]) // height) if len(runs) > 1 else first
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)[first * height : last * height]
+    columns = values.reshape(last - first, height)
+    rows = np.flatnonzero(columns.any(0))
+    top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+    return columns[:, top:bottom].T, first, top
+
+
+def _borders(mask: Mask) -> tuple[list[Points], list[Points]]:
     padded = np.pad(mask, 1).astype(np.int8)
     down, across = np.diff(padded, axis=0)[:, 1:-1], np.diff(padded, axis=1)[1:-1]
-    # An edge of a pixel is walked with the region to its right: outer borders are clockwise (y points down).
+    # An edge of a pixel is walked with the region to its right.
     edges = {(x, y, 1, 0) for y, x in np.argwhere(down > 0).tolist()}
     edges |= {(x + 1, y, -1, 0) for y, x in np.argwhere(down < 0).tolist()}
     edges |= {(x, y + 1, 0, -1) for y, x in np.argwhere(across > 0).tolist()}
     edges |= {(x, y, 0, 1) for y, x in np.argwhere(across < 0).tolist()}
     waiting = dict.fromkeys(sorted(edges))
-    outer, inner = [], []
+    outer: list[Points] = []
+    inner: list[Points] = []
     while waiting:
         corners = np.array(_walk(next(iter(waiting)), edges, waiting), np.float32)
         x, y = corners.astype(np.float64).T
         (outer if x @ np.roll(y, -1) > y @ np.roll(x, -1) else inner).append(corners)
-    return (*outer, *inner) if holes else tuple(outer)
+    return outer, inner
 
 
 Edge = tuple[int, int, int, int]  # x, y, step in x, step in y
@@ -258,9 +280,8 @@ def objects_of(found: Segmentation, classes: Sequence[str]) -> Detections:
         rows.append((kinds[0], unknown, 0, 0, 1.0))
         crowd = np.append(crowd, True)
     outlines = tuple(Outline(runs=runs_of(mask, left=x, top=y, size=size), size=size) for _, mask, x, y, _ in rows)
-    boxes = [np.add(box_of(outline_of(mask)), (x, y, x, y)) for _, mask, x, y, _ in rows]
     return Detections(
-        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array([box_of(outline) for outline in outlines], np.float32).reshape(-1, 4),
         np.array([kind for kind, *_ in rows], np.int64),
         np.array([score for *_, score in rows], np.float32),
         crowd=crowd if crowd.any() else None,

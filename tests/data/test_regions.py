@@ -92,7 +92,7 @@ def test_runs_of_another_size_are_refused() -> None:
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
 def test_borders_filled_again_are_the_region_without_holes(mask: regions.Mask) -> None:
-    borders = regions.polygons_of(mask)
+    borders, _ = regions.borders_of(regions.outline_of(mask))
     filled = regions.mask_of(Outline(borders), *mask.shape)
     assert np.array_equal(filled & mask, mask)
     holes = filled & ~mask
@@ -109,9 +109,12 @@ def test_borders_filled_again_are_the_region_without_holes(mask: regions.Mask) -
 @settings(max_examples=200, deadline=None)
 @given(MASKS)
 def test_one_polygon_with_its_holes_is_the_region(mask: regions.Mask) -> None:
-    borders = regions.polygons_of(mask, holes=True)
-    if borders:
-        assert np.array_equal(regions.mask_of(Outline((regions.one_polygon(borders),)), *mask.shape), mask)
+    outer, holes = regions.borders_of(regions.outline_of(mask))
+    if outer:
+        joined = regions.one_polygon((*outer, *holes))
+        assert np.array_equal(regions.mask_of(Outline((joined,)), *mask.shape), mask)
+    area = sum(regions.area_of(Outline((p,))) for p in outer) - sum(regions.area_of(Outline((p,))) for p in holes)
+    assert area == mask.sum()
 
 
 @settings(max_examples=200, deadline=None)

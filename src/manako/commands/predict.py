@@ -32,6 +32,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     video.add_argument("--watch", metavar="WHAT", help=message("cli.watch"))
     video.add_argument("--closed", type=_share, default=0.2, metavar="RATIO", help=message("cli.closed"))
     video.add_argument("--alarm", type=_share, default=0.15, metavar="SHARE", help=message("cli.alarm"))
+    regions = parser.add_argument_group(message("cli.predict_regions"))
+    regions.add_argument("--scale", metavar="0.5um", help=message("cli.scale"))
+    regions.add_argument("--outlines", action="store_true", help=message("cli.outlines"))
     depth = parser.add_argument_group(message("cli.predict_depth"))
     depth.add_argument("--clouds", nargs="?", const="assumed", metavar="FX,FY,CX,CY", help=message("cli.clouds"))
     depth.add_argument("--cut-outs", nargs="?", const="auto", metavar="METRES", help=message("cli.cut_outs"))
@@ -61,6 +64,8 @@ def run(arguments: Namespace) -> int:
         alarm=arguments.alarm,
         clouds=arguments.clouds,
         cut_outs=arguments.cut_outs,
+        scale=arguments.scale,
+        outlines=arguments.outlines,
         lines=not arguments.json,
         verbose=True,
     )

@@ -23,7 +23,7 @@ from manako.formats._shapes import polygon
 from manako.formats._text import read_text
 from manako.formats._tree import Finder, Tree, first_files, head_of, label_stem, root_of, split_of_folder
 from manako.paths import atomic_write
-from manako.regions import mask_of_runs, objects_of, one_polygon, polygons_of
+from manako.regions import borders_of, objects_of, one_polygon
 from manako.types import SPLITS, Dataset, Detections, Outline, Prediction, Problem, Segmentation, Skeleton, Split
 
 WRITES = TASKS
@@ -297,10 +297,9 @@ class Writer:
 
 
 def _numbers(box: NDArray[np.float64], outline: Outline | None, width: int, height: int) -> str:
-    if outline is not None and outline.runs is not None:
-        outline = Outline(polygons_of(mask_of_runs(outline.runs, *(outline.size or (height, width))), holes=True))
-    if outline is not None and outline.polygons:
-        values = (one_polygon(outline.polygons).astype(np.float64) / (width, height)).reshape(-1)
+    outer, holes = borders_of(outline) if outline is not None else ((), ())
+    if outer:
+        values = (one_polygon((*outer, *holes)).astype(np.float64) / (width, height)).reshape(-1)
     else:
         left, top, right, bottom = box / (width, height, width, height)
         values = np.array([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top])

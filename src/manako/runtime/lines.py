@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from manako.errors import StorageError
+from manako.runtime.measuring import Measuring
 from manako.runtime.predictor import Predictor, Result
 from manako.tasks import Json
 
@@ -19,12 +20,14 @@ from manako.tasks import Json
 class Lines:
     """Writes the text of each result to `output`."""
 
-    def __init__(self, predictor: Predictor, output: Output, *, as_csv: bool) -> None:
+    def __init__(self, predictor: Predictor, output: Output, *, as_csv: bool, measuring: Measuring) -> None:
         self._predictor = predictor
         self._output = output
         self._as_csv = as_csv
+        self._measuring = measuring
+        self._columns = (*predictor.task.columns, *measuring.columns)
         if as_csv:
-            output.write(_csv_line(("image", "width", "height", *predictor.task.columns, "error")))
+            output.write(_csv_line(("image", "width", "height", *self._columns, "error")))
 
     def add(self, result: Result, more: Json) -> None:
         """more: what else a line of JSON says."""
@@ -36,16 +39,20 @@ class Lines:
         return self._output.file
 
     def _line(self, result: Result, more: Json) -> str:
-        return json.dumps(self._predictor.as_json(result) | more, ensure_ascii=False, allow_nan=False) + "\n"
+        line = self._predictor.as_json(result)
+        if result.prediction is not None:
+            line |= {"predictions": self._measuring.measured(line["predictions"])}  # type: ignore[arg-type]
+            line |= self._measuring.regions(result.prediction, self._predictor.card.classes)
+        return json.dumps(line | more, ensure_ascii=False, allow_nan=False) + "\n"
 
     def _rows(self, result: Result) -> str:
-        columns = self._predictor.task.columns
         if result.prediction is None:
             code = result.error.code if result.error else ""
-            return _csv_line((result.image, "", "", *("" for _ in columns), code))
+            return _csv_line((result.image, "", "", *("" for _ in self._columns), code))
         rows = self._predictor.task.as_rows(result.prediction, self._predictor.card.classes)
         head = (result.image, result.width, result.height)
-        return "".join(_csv_line((*head, *(row.get(c, "") for c in columns), "")) for row in rows)
+        measured = self._measuring.measured(rows)
+        return "".join(_csv_line((*head, *(row.get(c, "") for c in self._columns), "")) for row in measured)
 
 
 def _csv_line(values: Iterable[object]) -> str:

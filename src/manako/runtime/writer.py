@@ -18,11 +18,13 @@ from manako.runtime.ahead import Picture
 from manako.runtime.drawings import Drawings
 from manako.runtime.label_files import LabelFiles
 from manako.runtime.lines import Lines, Output
+from manako.runtime.measuring import Measuring
 from manako.runtime.predictor import Predictor, Result
 from manako.runtime.sequences import Moment, NewReading, Reading, moments
 from manako.tasks import Json
 
 PICTURES = "pictures"
+PIXELS = Measuring()
 TEXTS = {"json": "predictions.jsonl", "csv": "predictions.csv"}
 
 
@@ -72,6 +74,7 @@ def write_results(
     readings: Sequence[NewReading] = (),
     every: int = 1,
     endless: bool = False,
+    measuring: Measuring = PIXELS,
 ) -> Written:
     """Write each result as it comes: lines of "json" or "csv" to `stream` and to a file in the folder `out`, any other
     format only to `out`.
@@ -80,7 +83,7 @@ def write_results(
     interrupted. draw: also write `out/pictures/...`; the folders below `root` (see `root_of`) are kept. Nothing else
     is ever overwritten: raises UsageError if a source lies in `out/pictures`, if `draw` or a format needs an `out`, or
     if the format is unknown. readings: made anew for each sequence. every: the step between the pictures of videos.
-    endless: Ctrl-C is the usual end (a camera), not an interruption.
+    endless: Ctrl-C is the usual end (a camera), not an interruption. measuring: what lines say more of regions.
     """
     if draw and out is None:
         raise UsageError("predict.draw_needs_out")
@@ -88,7 +91,7 @@ def write_results(
     counts = [0, 0]
     sequences, watch = _Sequences(readings), predictor.task.watch()
     with ExitStack() as stack:
-        sink = _sink(predictor, format, out, root, stream, stack)
+        sink = _sink(predictor, format, out, root, stream, stack, measuring)
         drawings = None
         if pictures:
             drawings = Drawings(predictor, pictures, root, max_pixels=max_pixels, every=every)
@@ -140,13 +143,14 @@ def _sink(
     root: Path | None,
     stream: TextIO | None,
     stack: ExitStack,
+    measuring: Measuring,
 ) -> _Sink:
     if format not in TEXTS:
         if out is None:
             raise UsageError("predict.format_needs_out", format=format)
         return LabelFiles(predictor, out, format, root)
     output = stack.enter_context(Output(out / TEXTS[format] if out else None, stream))
-    return Lines(predictor, output, as_csv=format == "csv")
+    return Lines(predictor, output, as_csv=format == "csv", measuring=measuring)
 
 
 class _Sequences:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from manako.metrics.detection import ImageScore
 from manako.metrics.matching import Matches
-from manako.regions import mask_of_runs, polygons_of
+from manako.regions import area_of, borders_of
 from manako.tasks import Json, Output, Outputs
 from manako.tasks.detection import Detection
-from manako.types import Detections, Evaluation, Frame, Outline
+from manako.types import Detections, Evaluation, Frame
 
 MASK = 28  # side of a candidate's mask
 
@@ -35,6 +34,8 @@ class Instances(Detection):
         *Detection.outputs,
         Output("masks", ("N", "candidates", MASK, MASK), "probabilities"),
     )
+
+    columns: ClassVar[tuple[str, ...]] = (*Detection.columns, "pixels")
 
     def one_image(self, row: Outputs, frame: Frame, settings: Mapping[str, float]) -> Detections:
         from manako.tasks._paste import pasted
@@ -80,20 +81,19 @@ class Instances(Detection):
         return max(found, float(apart.max(initial=0)))
 
     def as_json(self, prediction: Detections, classes: Sequence[str]) -> list[Json]:
-        """`polygons`: the outer borders of each object, lists of [x, y]."""
+        """pixels: the area of each object. polygons: its outer borders, lists of [x, y]; holes: those within."""
         entries, shown = super().as_json(prediction, classes), prediction.shown()
-        if shown.outlines is not None:
-            for entry, outline in zip(entries, shown.outlines, strict=True):
-                if outline is not None:
-                    entry["polygons"] = [np.round(p, 2).tolist() for p in borders(outline)]
+        for entry, outline in zip(entries, shown.outlines or (), strict=False):
+            if outline is not None:
+                outer, holes = ([np.round(p, 2).tolist() for p in borders] for borders in borders_of(outline))
+                entry |= {"pixels": round(area_of(outline), 2), "polygons": outer} | ({"holes": holes} if holes else {})
         return entries
 
-
-def borders(outline: Outline) -> tuple[NDArray[np.float32], ...]:
-    """The polygons of a region, (K, 2) each."""
-    if outline.runs is None or outline.size is None:
-        return outline.polygons
-    return polygons_of(mask_of_runs(outline.runs, *outline.size))
+    def as_rows(self, prediction: Detections, classes: Sequence[str]) -> list[Json]:
+        rows, shown = super().as_rows(prediction, classes), prediction.shown()
+        for row, outline in zip(rows, shown.outlines or (), strict=False):
+            row["pixels"] = "" if outline is None else round(area_of(outline), 2)
+        return rows
 
 
 TASK = Instances()
