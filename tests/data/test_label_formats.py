@@ -448,6 +448,17 @@ def test_yaml_files_from_other_machines(config: str, parts: dict[str, str], tmp_
     assert {name: found[name] for name in parts} == parts
 
 
+def test_one_folder_for_all_parts_of_yolo_is_split_anew(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    for kind in ("images", "labels"):
+        (tmp_path / kind / "train").rename(tmp_path / kind / "all")
+    (tmp_path / "data.yaml").write_text("train: images/all\nval: images/all\nnames: [bolt, nut, washer]\n")
+    data = read(tmp_path, "yolo")
+    assert [problem.code for problem in data.problems if problem.severity != "note"] == []
+    assert [problem.facts["count"] for problem in data.problems if problem.code == "labels.one_part"] == [2]
+    assert [sample.split for sample in data.samples] == [None, None]
+
+
 @pytest.mark.parametrize(
     "text",
     ["names: [a, a]\ntrain: x", "names: {0: a\ntrain: x", "train: x\nnames: 7", "!!python/object:os.system\nnames: x"],

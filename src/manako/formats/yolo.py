@@ -68,10 +68,11 @@ def read(path: Path, *, task: str, group_by: str | None, repair: bool = False) -
 
 @dataclass
 class _Config:
-    """What `data.yaml` says. parts: image -> split. box_only: key points follow the box."""
+    """What `data.yaml` says. parts: image -> split, None where several parts name it. box_only: key points follow the
+    box."""
 
     names: tuple[str, ...] = ()
-    parts: dict[str, Split] = field(default_factory=dict)
+    parts: dict[str, Split | None] = field(default_factory=dict)
     box_only: bool = False
 
 
@@ -91,8 +92,9 @@ def _config(path: Path, tree: Tree, problems: list[Problem]) -> _Config:
 
 
 def _read_config(file: Path, tree: Tree, problems: list[Problem]) -> _Config:
+    text = read_text(file, problems, largest=_LARGEST_CONFIG)
     try:
-        content = yaml.safe_load(read_text(file, problems, largest=_LARGEST_CONFIG))
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -104,16 +106,26 @@ def _read_config(file: Path, tree: Tree, problems: list[Problem]) -> _Config:
         raise LabelError("labels.malformed", file=file, line=1, reason="no names")
     config = _Config(_class_names(file, content.get("names")), box_only="kpt_shape" in content)
     base = content.get("path") if isinstance(content.get("path"), str) else ""
+    training: list[str] = []
     for key, split in _PARTS.items():
         entries = content.get(key)
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, str) and entry:
                 found = list(_part(tree, file, str(base), entry, problems))
                 config.parts.update(dict.fromkeys(found, split))
+                training += found if split == "train" else ()
                 if not found and split != "test":
-                    facts = {"file": file, "line": 1, "field": key, "value": entry[:200]}
+                    facts = {"file": file, "line": _line_of(key, text), "field": key, "value": entry[:200]}
                     problems.append(Problem("labels.empty_part", facts))
+    if training and "train" not in config.parts.values():  # as where one folder is named for all parts
+        config.parts.update(dict.fromkeys(training, None))
+        problems.append(Problem("labels.one_part", {"file": file, "count": len(training)}, "note"))
     return config
+
+
+def _line_of(key: str, text: str) -> int:
+    lines = enumerate(text.splitlines(), 1)
+    return next((line for line, row in lines if row.strip("\"' \t").startswith(key)), 1)
 
 
 def _class_names(file: Path, names: object) -> tuple[str, ...]:
