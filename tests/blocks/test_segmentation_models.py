@@ -105,10 +105,10 @@ def test_nothing_known_is_no_loss(name: str) -> None:
 NAMES = [name for name, entry in model_entries().items() if "segmentation" in entry.tasks and name[-1] != ":"]
 
 
-def small(name: str, **options: object) -> Model:
-    """Fast to build; the published networks narrow."""
+def small(name: str, *, imgsz: int = 64, **options: object) -> Model:
+    """Fast to build: heads narrow, and all of the published networks."""
     narrow: dict[str, object] = {"width": 8} if "width" in find_model(name, "segmentation").options else {}
-    return create_model(name, classes=3, options=narrow | options, **SIZES)
+    return create_model(name, classes=3, options=narrow | options, **{**SIZES, "imgsz": imgsz})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,6 +138,17 @@ def test_the_published_network_is_the_published_one() -> None:
     with torch.device("meta"):
         network = Published(3, 2, width=64, depth=4, padded=False)
     assert sum(p.numel() for p in network.parameters()) == 31_031_810
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    assert len(shapes) == 46 and all(name.endswith((".weight", ".bias")) for name in shapes)
+    for level, channels in enumerate((64, 128, 256, 512, 1024)):  # as documented, for weights from elsewhere
+        before = channels // 2 if level else 3
+        assert shapes[f"down.{level}.0.weight"] == (channels, before, 3, 3)
+        assert shapes[f"down.{level}.2.weight"] == (channels, channels, 3, 3)
+    for step, channels in enumerate((512, 256, 128, 64)):
+        assert shapes[f"ups.{step}.weight"] == (2 * channels, channels, 2, 2)
+        assert shapes[f"steps.{step}.0.weight"] == (channels, 2 * channels, 3, 3)
+        assert shapes[f"steps.{step}.2.weight"] == (channels, channels, 3, 3)
+    assert shapes["head.weight"] == (2, 64, 1, 1)
     assert (network.needed(388), network.needed(389)) == (572, 588)  # the paper's figure 1
     assert network(torch.empty(1, 3, 388, 300, device="meta")).shape == (1, 2, 388, 300)
 
@@ -232,11 +243,14 @@ def test_packaged_weights_reach_every_adapter() -> None:
         assert float(stem.std()) > 0.1 and stem.shape == (32, 3, 3, 3)
 
 
-@pytest.mark.parametrize("name", ["unet", "unet_padded", "unet_published", "pspnet", "deeplabv3plus"])
+@pytest.mark.parametrize("name", NAMES)
 def test_any_size_of_image(name: str) -> None:
-    """An image is kept at its own scale where its sides are no multiples of anything."""
-    options = {"width": 8} if name.startswith("unet_") else {}
+    """An image is kept at its own scale where its sides are no multiples of anything; what is too small is refused."""
     with torch.device("meta"):
-        model = create_model(name, classes=2, options=options, **SIZES)
-    outputs = model.eval()(torch.empty(2, 3, 73, 90, device="meta"))
-    assert outputs["class_id"].shape == outputs["score"].shape == (2, 73, 90)
+        model = small(name, imgsz=75)
+    for height, width in ((75, 62), (73, 90), (33, 127), (32, 32)):
+        outputs = model.eval()(torch.empty(2, 3, height, width, device="meta"))
+        assert outputs["class_id"].shape == outputs["score"].shape == (2, height, width)
+        assert model.train()(torch.empty(2, 3, height, width, device="meta"))["logits"].shape == (2, 3, height, width)
+    with pytest.raises(ConfigError, match="at least 32 pixels"):
+        small(name, imgsz=31)

@@ -95,7 +95,13 @@ class Double(nn.Sequential):
 
 
 class Published(nn.Module):
-    """The network of the paper. Any size of image: the border is mirrored outwards until the answer covers it."""
+    """The network of the paper. Any size of image: the border is mirrored outwards until the answer covers it.
+
+    State dict, levels from the finest on the way down, steps from the coarsest on the way up: `down.LEVEL.0` and `.2`
+    are the two convolutions (C -> 64 -> 64, 64 -> 128 -> 128...), `ups.STEP` the enlarging one (1024 -> 512...),
+    `steps.STEP.0` and `.2` those after it (the fine map's channels first, then the enlarged one's), `head` 1 x 1; each
+    has `weight` and `bias`. Padded, the convolutions are `.0` and `.3`, without bias, each with batch normalisation.
+    """
 
     def __init__(self, channels: int, classes: int, *, width: int, depth: int, padded: bool) -> None:
         super().__init__()
