@@ -103,11 +103,24 @@ def convert(
     )
 
 
-def write_labels(dataset: Dataset, folder: Path, format: str) -> None:
-    """Objects and their images into an empty folder, in a format that can be written, else as COCO."""
+def can_write(dataset: Dataset) -> bool:
+    """Whether `write_labels` takes these labels."""
+    return _own_writer(dataset) is not None
+
+
+def write_labels(dataset: Dataset, folder: Path) -> None:
+    """Labels and their images into an empty folder, in their own format; objects as COCO where that can't be written."""
+    writer_of = _own_writer(dataset)
+    assert writer_of is not None
+    _fill(folder, dataset, writer_of, False, None)
+
+
+def _own_writer(dataset: Dataset) -> type[Writer] | None:
     known: Any = readers()
-    name = format if hasattr(getattr(known[format], "Writer", None), "HOLDS") else "coco"
-    _fill(folder, dataset, known[name].Writer, False, None)
+    for name in (dataset.format, "coco"):
+        if dataset.task in getattr(known[name], "WRITES", ()):
+            return cast(type[Writer], known[name].Writer)
+    return None
 
 
 @dataclass

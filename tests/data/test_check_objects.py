@@ -13,8 +13,9 @@ from PIL import Image
 
 from manako.api import train
 from manako.doctor.data import check, fingerprint
-from manako.errors import DataError
+from manako.errors import DataError, UsageError
 from manako.formats import read_dataset
+from manako.tasks import get_task
 
 
 def snapshot(root: Path) -> dict[Path, bytes]:
@@ -99,6 +100,25 @@ def test_the_cleaned_copy_is_repaired_in_its_own_format(name: str, tmp_path: Pat
     assert objects_of(cleaned) == {key: value for key, value in expected.items() if key != "b.png"}
     assert not codes(cleaned)
     assert "b.png" in (tmp_path / "clean" / "removed.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["segmentation", "depth", "pose"])
+def test_the_cleaned_copy_keeps_labels_that_lie_beside_the_images(name: str, tmp_path: Path) -> None:
+    source = get_task(name).synthetic(tmp_path / "data", seed=1, count=4)
+    (source.samples[1].image).write_bytes(b"broken")
+    check(source.root, task=name, fix=tmp_path / "clean")
+    copy = read_dataset(tmp_path / "clean", task=name)
+    before = {sample.image.name: sample for sample in source.samples}
+    assert {sample.image.name for sample in copy.samples} == before.keys() - {source.samples[1].image.name}
+    for sample in copy.samples:
+        assert get_task(name).of(copy.skeleton).same(sample.truth, before[sample.image.name].truth)
+
+
+def test_what_can_t_be_written_is_not_cleaned(tmp_path: Path) -> None:
+    source = get_task("anomaly").synthetic(tmp_path / "data", seed=1, count=12)
+    with pytest.raises(UsageError) as caught:
+        check(source.root, task="anomaly", fix=tmp_path / "clean")
+    assert caught.value.code == "check.fix_format" and not (tmp_path / "clean").exists()
 
 
 def test_the_fingerprint_changes_with_a_box(tmp_path: Path) -> None:

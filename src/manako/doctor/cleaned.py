@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from manako import idx
-from manako.conversion import write_labels
+from manako.conversion import can_write, write_labels
 from manako.decode import open_image
 from manako.duplicates import Look, same
-from manako.errors import LabelError
+from manako.errors import LabelError, UsageError
 from manako.formats import readers
 from manako.paths import atomic_write, new_folder
 from manako.types import Dataset, Labels, Sample
@@ -29,31 +29,34 @@ def write_cleaned(
 ) -> Path:
     """Copy what is good to the new folder `out`, with `removed.csv` (id, reason) beside it.
 
-    Classes become folders. Objects are read once more from `data`, with what can be repaired, and written in the format
-    that they had (COCO where Manako can't write it).
+    Classes become folders. All other labels are written in the format that they had (COCO for objects where Manako
+    can't write it); objects are read once more from `data`, with what can be repaired.
 
-    Raises UsageError where `out` holds something or lies within the data, StorageError where it can't be written;
-    then nothing is left behind.
+    Raises UsageError where `out` holds something or lies within the data, or where the labels can't be written,
+    StorageError where the folder can't be; then nothing is left behind.
     """
     removed = _removed(dataset, looks)
-    repaired = None if data is None else _repaired(dataset, data, group_by)
+    repaired = dataset if data is None else _repaired(dataset, data, group_by)
+    in_folders = dataset.task == "classification"
+    if not in_folders and not can_write(repaired):
+        raise UsageError("check.fix_format", format=dataset.format, task=dataset.task)
     with new_folder(out, apart_from=dataset.root) as partial:
-        if repaired is not None:
+        if not in_folders:
             left_out = {dataset.samples[index].id for index in removed}
             samples = tuple(sample for sample in repaired.samples if sample.id not in left_out)
-            write_labels(replace(repaired, samples=samples), partial, dataset.format)
+            write_labels(replace(repaired, samples=samples), partial)
         for index, sample in enumerate(dataset.samples):
-            if index not in removed and repaired is None:
+            if index not in removed and in_folders:
                 _copy(sample, partial / _place(dataset, sample))
         atomic_write(partial / "removed.csv", _list_of(dataset, removed))
     return out
 
 
-def _repaired(dataset: Dataset, data: Path, group_by: str | None) -> Dataset | None:
-    """Labels of objects, with outlines where there are any; None for other data."""
+def _repaired(dataset: Dataset, data: Path, group_by: str | None) -> Dataset:
+    """Labels of objects, with outlines where there are any; other data as they are."""
     reader: Any = readers()[dataset.format]
     if "detection" not in reader.TASKS:
-        return None
+        return dataset
     try:
         found = reader.read(data, task="instances", group_by=group_by, repair=True)
     except LabelError:
