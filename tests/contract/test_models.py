@@ -29,6 +29,7 @@ from manako.training.export import export_onnx
 
 from .conftest import (
     BARS,
+    GAMES,
     OTHER_RATE,
     OTHER_STEPS,
     RATES,
@@ -195,10 +196,12 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
             assert loss.shape == () and not without
         optimiser.step()
         losses.append(loss.item())
+        if find_model(name, task).family in GAMES:
+            return
         if step % 10 == 9 and bar and reached(model, images, some, *bar):
             break
-    if bar is None:  # players of a game have losses that needn't fall
-        assert judged(model, images, targets) < 0.95 * first
+    if bar is None:
+        assert judged(model, images, targets) < first / 2
         return
     assert losses[-1] < losses[0] / 2, losses[:: len(losses) // 8]
     assert reached(model, images, some, *bar), losses[:: len(losses) // 8]
