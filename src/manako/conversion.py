@@ -109,7 +109,7 @@ def can_write(dataset: Dataset) -> bool:
 
 
 def write_labels(dataset: Dataset, folder: Path) -> None:
-    """Labels and their images into an empty folder, in their own format; objects as COCO where that can't be written."""
+    """Labels and their images into an empty folder, in their own format; objects as COCO where it can't be."""
     writer_of = _own_writer(dataset)
     assert writer_of is not None
     _fill(folder, dataset, writer_of, False, None)
