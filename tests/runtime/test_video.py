@@ -177,6 +177,12 @@ def test_without_opencv_or_a_camera(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert isinstance(found.error, MissingExtraError)
 
 
+def test_a_folder_without_images_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        predict_sources(Predictor(BlockEngine(96, 160), Blocks()), [tmp_path, "nothing*.png"])
+    assert caught.value.code == "predict.nothing_found" and str(tmp_path) in str(caught.value)
+
+
 def test_the_thread_stops_passes_errors_on_and_waits() -> None:
     made = 0
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
-from manako.errors import UsageError
+from manako.errors import DataError, UsageError
 from manako.images import IMAGE_SUFFIXES, MAX_PIXELS
 from manako.paths import find_images
 from manako.runtime import tiles, video
@@ -66,7 +67,7 @@ def predict_sources(
         readings.append(_watching(predictor, watch, closed=closed, alarm=alarm))
     limit = max_pixels or (MAX_PIXELS if tile is None else tiles.MAX_PIXELS)
     size = batch or (1 if cameras else video.BATCH if videos else BATCH)
-    items = video.with_pictures(_found(sources), every=every, max_pixels=limit)
+    items = video.with_pictures(_some(_found(sources), sources), every=every, max_pixels=limit)
     if tile is None:
         results = predictor.predict(items, batch=size, max_pixels=limit)
     else:
@@ -79,6 +80,14 @@ def predict_sources(
     if counted:
         readings.append(new_counting(count_lines, count_zones, predictor.card.classes))
     return Job(predictor, results, tuple(readings), limit, cameras)
+
+
+def _some(found: Iterator[Source], sources: Sequence[str | Path]) -> Iterator[Source]:
+    """What was found. Raises DataError at once where that is nothing."""
+    first = next(found, None)
+    if first is None:
+        raise DataError("predict.nothing_found", sources=", ".join(map(str, sources)))
+    return chain([first], found)
 
 
 def _found(sources: Iterable[str | Path]) -> Iterator[Source]:
