@@ -161,7 +161,9 @@ class Encoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(information.reduction())
         if levels and hasattr(self.network, "blocks"):  # some networks keep the layers behind the last map
             last = str(information.module_name()[-1]).partition(".")[2]
-            self.network.blocks = self.network.blocks[: int(last) + 1]
+            blocks = self.network.blocks
+            assert isinstance(blocks, (nn.Sequential, nn.ModuleList))
+            self.network.blocks = blocks[: int(last) + 1]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: list[Tensor] = self.network(images)

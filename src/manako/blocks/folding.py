@@ -57,7 +57,8 @@ def same_function(
     one: nn.Module, other: nn.Module, images: Tensor, *, tolerance: float = 1e-3, unordered: Collection[str] = ()
 ) -> bool:
     """Whether two networks in evaluation mode give the same outputs for `images`, up to rounding. Whole numbers are
-    answers made of the others, which rounding may turn: they aren't compared. unordered: outputs (N, any order, ...)."""
+    answers made of the others, which rounding may turn: they aren't compared. unordered: outputs (N, any order, ...).
+    """
 
     def numbers(model: nn.Module) -> dict[str, Tensor]:
         made = {key: value for key, value in model(images).items() if value.is_floating_point()}

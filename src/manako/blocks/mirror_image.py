@@ -73,7 +73,8 @@ class Unlikeness(nn.Module):
         both = self.blur(first * second) - mean1 * mean2
         alike = (2 * mean1 * mean2 + c1) * (2 * both + c2)
         alike = alike / ((mean1.square() + mean2.square() + c1) * (spread1 + spread2 + c2))
-        return 1 - alike.mean(1)
+        apart: Tensor = 1 - alike.mean(1)
+        return apart
 
 
 def mean_of_normal(errors: Tensor, defect: Tensor) -> Tensor:

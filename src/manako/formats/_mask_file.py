@@ -51,7 +51,8 @@ class Coding:
         if not coloured:
             table = np.full(256, IGNORE, np.uint8)
             table[list(self.values)] = list(self.values.values())
-            return table[numbers]
+            ids: Ids = table[numbers]
+            return ids
         known = np.array(sorted(self.colours), np.int32)
         if not len(known):
             return np.full(numbers.shape, IGNORE, np.uint8)

@@ -160,7 +160,8 @@ def _sums(weights: Numbers, places: NDArray[np.int64], size: int) -> Numbers:
     """(rounds, size): the weights (rounds, M) added up by place (M,)."""
     rounds = len(weights)
     flat = (np.arange(rounds)[:, None] * size + places).ravel()
-    return np.bincount(flat, weights.ravel(), rounds * size).reshape(rounds, size)
+    sums: Numbers = np.bincount(flat, weights.ravel(), rounds * size).reshape(rounds, size).astype(np.float64)
+    return sums
 
 
 def threshold_scores(scores: Numbers, defect: NDArray[np.bool_]) -> dict[str, float]:

@@ -106,7 +106,8 @@ class Patchcore(Model):
             for view in (images, images.flip(-1)) if self.flips else (images,):
                 for sample, patches in zip(samples, self.patches(view), strict=True):
                     sample.add(*_inside(patches.cpu(), view.cpu(), numbers))
-        fitted = [bank.fit(sample, shrink=self.shrink) for bank, sample in zip(self.banks, samples, strict=True)]
+        pairs = zip(self.banks, samples, strict=True)
+        fitted = [bank.fit(s, shrink=self.shrink) for bank, s in pairs if isinstance(bank, MemoryBank)]
         strangest = torch.zeros(len(self.banks), seen)
         for row, sample, far in zip(strangest, samples, fitted, strict=True):
             row.scatter_reduce_(0, sample.images, far, "amax")

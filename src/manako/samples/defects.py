@@ -152,7 +152,8 @@ def _brushed(random: np.random.Generator) -> Pixels:
     light = 18 * np.cos(2 * (x - random.uniform(0, 1)) + (y - random.uniform(0, 1)))
     grey = 128 + 9 * streaks + light
     tint = np.array([1.0, 0.99, 0.96])
-    return grey[..., None] * tint + random.normal(0, 2, (_SIDE, _SIDE, 3))
+    surface: Pixels = grey[..., None] * tint + random.normal(0, 2, (_SIDE, _SIDE, 3))
+    return surface
 
 
 def _save(path: Path, pixels: NDArray[np.uint8]) -> None:

@@ -32,9 +32,9 @@ def _areas(evaluation: Evaluation) -> Figure:
             value = metrics[name]
             rows.append((name, value, metrics.get(f"{name}_low", value), metrics.get(f"{name}_high", value)))
     names, values, low, high = zip(*rows, strict=True)
-    names = [message(f"metric.{name}") for name in names]
+    shown = [message(f"metric.{name}") for name in names]
     title = message("anomaly.areas")
-    return bar_chart(names, values, low=low, high=high, label="", limit=1.0, decimals=3, title=title)
+    return bar_chart(shown, values, low=low, high=high, label="", limit=1.0, decimals=3, title=title)
 
 
 def _kinds(evaluation: Evaluation) -> Figure:

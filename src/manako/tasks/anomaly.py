@@ -189,9 +189,10 @@ def _image_score(cells: Map) -> float:
 
 
 def _decoded(found: Map, frame: Frame, settings: Mapping[str, float]) -> Anomaly:
-    score = _scaled(_image_score(_inside(found, frame)), settings["threshold"], settings["spread"])
+    raw = np.asarray(_image_score(_inside(found, frame)), np.float32)
+    score = float(_scaled(raw, settings["threshold"], settings["spread"]))
     heatmap = _scaled(_enlarged(found, frame), settings["pixel_threshold"], settings["pixel_spread"])
-    return Anomaly(float(score), np.asarray(heatmap, np.float32))
+    return Anomaly(score, np.asarray(heatmap, np.float32))
 
 
 def _enlarged(found: Map, frame: Frame) -> Map:
@@ -204,10 +205,11 @@ def _enlarged(found: Map, frame: Frame) -> Map:
     return np.asarray(image.resize((frame.width, frame.height), Image.Resampling.BILINEAR, box))
 
 
-def _scaled(raw: float | Map, threshold: float, spread: float) -> float | Map:
+def _scaled(raw: Map, threshold: float, spread: float) -> Map:
     """0.5 at the threshold, 0.25 one spread below; never quite 0 or 1, so that no order is lost."""
     distance = (raw - threshold) / spread
-    return 0.5 + 0.5 * distance / (1 + abs(distance))
+    scaled: Map = 0.5 + 0.5 * distance / (1 + np.abs(distance))
+    return scaled
 
 
 def _threshold(scores: NDArray[np.float64], defect: NDArray[np.bool_]) -> tuple[float, float, float]:
