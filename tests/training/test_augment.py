@@ -31,6 +31,7 @@ from manako.training.batch import Batch
 from manako.training.feed import make_feed
 from manako.training.sampler import generator, neighbours
 from manako.training.targets.classification import collate
+from manako.training.targets.segmentation import SegmentationTargets
 from manako.types import Labels
 
 
@@ -96,6 +97,36 @@ def test_a_crop_against_one_pixel_at_a_time(how):
         places = crop_by_hand(u[i].double().numpy(), how, 20, 26, size)
         for channel in range(3):
             assert np.abs(made[i, channel] - bilinear(images[i, channel].double().numpy(), places)).max() < 0.05
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_quarter_turns_are_those_of_numpy(window):
+    """Squares, whole and as windows: each image is one of its eight, all occur, and targets go the same way."""
+    images, u = pictures(64, height=16, width=16), chance(64)
+    how = Augmentation(flip=0.5, quarters=True, window=window, zoom=1.0)
+    ids = SegmentationTargets(images[:, 0])
+    made = augment(Batch(images, ids), how, u, size=(16, 16))
+    seen = set()
+    for image, new, target in zip(images.numpy(), made.images.numpy(), made.targets.class_id.numpy(), strict=True):
+        eight = [np.rot90(one, k, (1, 2)) for one in (image, image[:, :, ::-1]) for k in range(4)]
+        apart = [np.abs(one - new).max() for one in eight]
+        seen.add(int(np.argmin(apart)))
+        assert min(apart) < 0.05
+        assert np.array_equal(target, eight[int(np.argmin(apart))][0])
+    assert seen == set(range(8))
+
+
+def test_a_window_may_lie_across_an_image_and_whole_ones_may_not():
+    """A window of another form than the image keeps its scale when turned; whole images are only turned upside down."""
+    how = Augmentation(flip=0.0, quarters=True, window=True, zoom=1.0)
+    maps = crop_maps(chance(64), how, old=(100, 80), new=(20, 30))
+    assert (torch.linalg.det(maps[:, :, :2]) - 15 * 10).abs().max() < 0.01  # old pixels a new one: one
+    sides = maps[:, :, :2].abs().amax(1).round()
+    assert {tuple(side) for side in sides.tolist()} == {(15.0, 10.0)}
+    corners = maps @ torch.tensor([[-1.0, 1, -1, 1], [-1, -1, 1, 1], [1, 1, 1, 1]])
+    assert corners.min() > -1e-3 and (corners.amax(2) < torch.tensor([80.01, 100.01])).all()
+    whole = crop_maps(chance(64), Augmentation(flip=0.0, quarters=True), old=(100, 80), new=(50, 40))
+    assert whole[:, 0, 1].abs().max() < 1e-3 and {x > 0 for x in whole[:, 0, 0].tolist()} == {True, False}
 
 
 @settings(max_examples=50, deadline=None)

@@ -32,7 +32,8 @@ class Augmentation:
     flip: probability of a mirror image, left to right (right for photographs; wrong where left and right differ, as
     in digits and text). area, most: the smallest and the largest part of the image that a crop keeps. aspect: the crop
     is up to this many times wider or higher. shift: part of the side; only where nothing is cropped. rotate: degrees
-    to either side.
+    to either side. quarters: turned by 0, 90, 180 or 270 degrees, for images without an up (seen through a microscope,
+    or from above); whole images that aren't square by 0 or 180.
     window: crops have the network's size, enlarged or reduced up to `zoom` times, whatever the size of the image;
     `area` says nothing then.
     brightness, contrast, saturation: factors 1 - x .. 1 + x. hue: part of the colour circle. erase: probability of a
@@ -45,6 +46,7 @@ class Augmentation:
     aspect: float = 1.0
     shift: float = 0.0
     rotate: float = 0.0
+    quarters: bool = False
     window: bool = False
     zoom: float = 1.25
     brightness: float = 0.0
@@ -55,7 +57,7 @@ class Augmentation:
 
     @property
     def resamples(self) -> bool:
-        return self.window or self.area < 1 or self.aspect > 1 or self.rotate > 0
+        return self.window or self.area < 1 or self.aspect > 1 or self.rotate > 0 or self.quarters
 
     @property
     def recolours(self) -> bool:
@@ -117,22 +119,33 @@ def crop_maps(chance: Tensor, how: Augmentation, *, old: tuple[int, int], new: t
     """(N, 2, 3): x, y of the new image, -1..1, to pixels of the old one. The crop lies wholly inside unless rotated."""
     height, width = old
     aspect = torch.exp(math.log(how.aspect) * (2 * chance[:, ASPECT] - 1))
+    quarter = quarters(chance, how, square=how.window or (height == width and new[0] == new[1]))
+    lying = quarter % 2 == 1  # the crop's sides have changed places
     if how.window:
         zoom = torch.exp(math.log(how.zoom) * (2 * chance[:, AREA] - 1))
-        wide = (new[1] / zoom * aspect.sqrt()).clamp_max(width)
-        high = (new[0] / zoom / aspect.sqrt()).clamp_max(height)
+        wide = (torch.where(lying, new[0], new[1]) * (1 / zoom) * aspect.sqrt()).clamp_max(width)
+        high = (torch.where(lying, new[1], new[0]) * (1 / zoom) / aspect.sqrt()).clamp_max(height)
     else:
         area = how.area + (how.most - how.area) * chance[:, AREA]
         wide = width * (area * aspect).sqrt().clamp_max(1)
         high = height * (area / aspect).sqrt().clamp_max(1)
     centre_x = wide / 2 + (width - wide) * chance[:, LEFT]
     centre_y = high / 2 + (height - high) * chance[:, TOP]
-    turn = math.radians(how.rotate) * (2 * chance[:, ANGLE] - 1)
+    wide, high = torch.where(lying, high, wide), torch.where(lying, wide, high)
+    turn = math.radians(how.rotate) * (2 * chance[:, ANGLE] - 1) + math.pi / 2 * quarter
     mirror = torch.where(chance[:, FLIP] < how.flip, -1.0, 1.0)
     cos, sin = turn.cos(), turn.sin()
     across = torch.stack([cos * mirror * wide / 2, -sin * high / 2, centre_x], 1)
     down = torch.stack([sin * mirror * wide / 2, cos * high / 2, centre_y], 1)
     return torch.stack([across, down], 1)
+
+
+def quarters(chance: Tensor, how: Augmentation, *, square: bool) -> Tensor:
+    """(N,) 0..3 quarter turns; without `square` 0 or 2. From the last bits of a draw, as random as the first ones."""
+    if not how.quarters:
+        return torch.zeros(len(chance), device=chance.device)
+    quarter = (chance[:, ANGLE] * 2**20).floor() % 4
+    return quarter if square else quarter - quarter % 2
 
 
 def resample(images: Tensor, maps: Tensor, size: tuple[int, int]) -> Tensor:
