@@ -171,6 +171,14 @@ def test_the_best_confidence_lies_between_right_and_wrong() -> None:
     assert best_confidence(pool([], 1), 0.25) == 0.25
 
 
+def test_a_row_of_a_table_holds_the_box_and_the_number_of_who_is_followed() -> None:
+    box = np.array([[1, 2, 30, 40], [5, 6, 7, 8]], np.float32)
+    found = Detections(box, np.array([1, 0]), np.array([0.75, 0.2], np.float32), track=np.array([7, 8]), confidence=0.5)
+    rows = TASK.as_rows(found, ("nut", "bolt"))
+    assert [[row[column] for column in TASK.columns] for row in rows] == [["bolt", 0.75, 1, 2, 30, 40, 7]]
+    assert TASK.as_rows(replace(found, track=None), ("nut", "bolt"))[0]["track"] == ""
+
+
 Box = st.tuples(*[st.integers(0, 24)] * 2, *[st.integers(1, 12)] * 2)
 
 

@@ -45,7 +45,7 @@ class Detection(Task[Detections]):
         Output("labels", ("N", "candidates"), "classes", "int64"),
     )
     settings: ClassVar[Mapping[str, float]] = {"confidence": 0.25, "iou": 0.6}
-    columns: ClassVar[tuple[str, ...]] = ("class", "score", *BOX)
+    columns: ClassVar[tuple[str, ...]] = ("class", "score", *BOX, "track")
     fit = "letterbox"
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Detections]:
@@ -140,10 +140,13 @@ class Detection(Task[Detections]):
 
     def as_rows(self, prediction: Detections, classes: Sequence[str]) -> list[Json]:
         shown = prediction.shown()
+        tracks = [""] * len(shown) if shown.track is None else shown.track.tolist()
         return [
-            {"class": classes[kind], "score": round(score, 6)}
+            {"class": classes[kind], "score": round(score, 6), "track": track}
             | dict(zip(BOX, (round(side, 2) for side in box), strict=True))
-            for kind, score, box in zip(shown.class_id.tolist(), shown.score.tolist(), shown.xyxy.tolist(), strict=True)
+            for kind, score, box, track in zip(
+                shown.class_id.tolist(), shown.score.tolist(), shown.xyxy.tolist(), tracks, strict=True
+            )
         ]
 
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:
