@@ -23,7 +23,7 @@ from simple_engines import COLOURS, NAMES, BlockEngine, Blocks
 from manako.errors import DataError, MissingExtraError, StorageError, UsageError
 from manako.runtime import video
 from manako.runtime.ahead import Picture, Source, Unreadable
-from manako.runtime.counting import Line, Zone, _within, new_counting
+from manako.runtime.counting import Line, Zone, _side, _within, new_counting
 from manako.runtime.pipeline import predict_sources
 from manako.runtime.predictor import Predictor
 from manako.runtime.writer import write_results
@@ -302,6 +302,16 @@ def test_crossings_equal_geometry(way: list[tuple[float, float]]) -> None:
             if -20 <= at <= 20:
                 right, left = right + (x1 < 0), left + (x1 > 0)
     assert line.now() == {"to_right": right, "to_left": left}
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"), [("5,9,5,0", "→0"), ("5,0,5,9", "←0"), ("0,5,9,5", "↓0"), ("9,5,0,5", "↑0")]
+)
+def test_arrows_of_a_line_point_where_its_right_hand_side_lies(line: str, shown: str) -> None:
+    counted = Line.parse(line, name="line 1")
+    assert counted.shown().startswith(shown)
+    way = {"→": (2, 0), "←": (-2, 0), "↓": (0, 2), "↑": (0, -2)}[shown[0]]
+    assert _side(counted.ends, counted.ends.mean(0) + way) > 0
 
 
 def test_trembling_on_a_line_is_no_crossing() -> None:

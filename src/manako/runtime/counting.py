@@ -65,7 +65,11 @@ class Line:
         return self.now() | {"classes": {way: dict(sorted(kinds.items())) for way, kinds in self.crossed.items()}}
 
     def shown(self) -> str:
-        return message("counting.line_shown", **self.now())
+        """With arrows for the ways as they are seen on the screen."""
+        x, y = self.ends[1] - self.ends[0]  # to the right of it is (-y, x)
+        way = int(abs(x) > abs(y)) * 2 + int((x if abs(x) > abs(y) else -y) < 0)
+        right, left = ("→←", "←→", "↓↑", "↑↓")[way]
+        return message("counting.line_shown", right=right, left=left, **self.now())
 
     @property
     def outline(self) -> Points:
@@ -186,7 +190,8 @@ def _within(corners: Points, point: Points) -> bool:
 
 
 def _label(draw: ImageDraw.ImageDraw, place: Line | Zone, at: Points, size: float, room: tuple[int, int]) -> None:
-    text = f"{place.name}: {place.shown()}"
+    kind, _, number = place.name.partition(" ")
+    text = message(f"counting.{kind}_name", number=number, text=place.shown())
     wide = text_width(text, size)
     x, y = at
     left = min(max(x, 0.3 * size), max(room[0] - wide - 0.3 * size, 0.3 * size))
