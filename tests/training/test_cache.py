@@ -183,3 +183,9 @@ def test_a_cache_file_has_another_name_for_another_frame(tmp_path):
     samples = [Sample("0", tmp_path / "x", frame=frame) for frame in (0, 1)]
     names = {CacheFile.of(tmp_path, [s], shape=(1, 2, 2, 1), facts="").path for s in samples}
     assert len(names) == 2
+
+
+def test_a_part_without_images_is_told():
+    with pytest.raises(DataError) as caught:
+        cache_images([], preprocess=SQUARE)
+    assert caught.value.code == "cache.none"

@@ -59,8 +59,10 @@ def cache_images(
     """Decode `samples` behind a progress bar, or find them decoded by an earlier run.
 
     An image that can't be read is left out and named in `problems`. folder: where decoded images are kept (default:
-    `cache_folder()`). Raises DataError if no image can be read, StorageError if the disk is full.
+    `cache_folder()`). Raises DataError if there is no image, or none can be read, StorageError if the disk is full.
     """
+    if not samples:
+        raise DataError("cache.none")
     shape = (len(samples), preprocess.height, preprocess.width, preprocess.channels)
     if prod(shape) <= IN_MEMORY:
         images: Pixels = np.empty(shape, np.uint8)
