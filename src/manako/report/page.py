@@ -44,7 +44,7 @@ def build_page(content: ReportContent) -> Part:
         "mistakes_note": mistakes_note(content),
         "correct": correct(content),
         "metrics": _metrics(content),
-        "metrics_note": message("report.metrics_note", count=found.evaluation.count, split=_split(found.split)),
+        "metrics_note": _metrics_note(content),
         "figures": [figure_parts(figure) for figure in figures.values()],
         "per_class": _per_class(content),
         "choices": _choices(content),
@@ -128,6 +128,14 @@ def _curves(content: ReportContent) -> list[Part]:
         best=content.best_epoch,
     )
     return [figure_parts(figure)]
+
+
+def _metrics_note(content: ReportContent) -> str:
+    """On what was measured, and what the calibrated model lets expect."""
+    found = content.evaluated
+    note = message("report.metrics_note", count=found.evaluation.count, split=_split(found.split))
+    promise = task_of(found).promise(content.card.settings)
+    return f"{note} {message(promise[0], **promise[1])}" if promise else note
 
 
 def _metrics(content: ReportContent) -> list[Part]:

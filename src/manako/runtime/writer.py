@@ -40,11 +40,13 @@ class Written:
     file: Path | None
     pictures: Path | None
     sequences: tuple[Json, ...] = ()
+    promise: tuple[str, Json] | None = None  # what the model lets expect, as (message key, facts)
     warning: str = ""  # what the task noticed over all images: drift
 
     def as_json(self) -> dict[str, object]:
         shown = {"file": self.file, "pictures": self.pictures}
         record = {"done": self.done, "failed": self.failed} | {k: str(v) if v else None for k, v in shown.items()}
+        record |= self.promise[1] if self.promise else {}
         record |= {"warning": self.warning} if self.warning else {}
         return record | ({"sequences": list(self.sequences)} if self.sequences else {})
 
@@ -58,6 +60,8 @@ class Written:
             lines.append(message("predict.sequence", **record))
             rest = {name: value for name, value in record.items() if name not in ("sequence", "pictures", "seconds")}
             lines += ["  " + json.dumps({name: value}, ensure_ascii=False) for name, value in rest.items()]
+        if self.promise:
+            lines.append(message(self.promise[0], **self.promise[1]))
         return "\n".join([*lines, self.warning] if self.warning else lines)
 
 
@@ -113,7 +117,8 @@ def write_results(
             drawings.end_sequence()
         noticed = watch.note() if watch else None
         warning = message(noticed[0], **noticed[1]) if noticed else ""
-        return Written(counts[0], counts[1], sink.finish(), pictures, sequences.finish(), warning)
+        promise = predictor.task.promise(predictor.settings)
+        return Written(counts[0], counts[1], sink.finish(), pictures, sequences.finish(), promise, warning)
 
 
 def root_of(sources: Iterable[str | Path]) -> Path | None:

@@ -149,6 +149,11 @@ class Task(ABC, Generic[Result]):
             ("gallery.prediction", self.draw(image, prediction, classes)),
         ]
 
+    def promise(self, settings: Mapping[str, float]) -> tuple[str, Json] | None:
+        """What a calibrated model lets expect, as (message key, facts), for the report and the summary of `predict`;
+        None where nothing can be promised."""
+        return None
+
     def watch(self) -> Watch[Result] | None:
         """What sees each prediction of a long run and may have to warn at its end; None where there is nothing."""
         return None

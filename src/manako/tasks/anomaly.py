@@ -64,7 +64,7 @@ class AnomalyDetection(Task[Anomaly]):
         threshold, spread, rate = _threshold(values[:, 0], faulty)
         pixel_threshold, pixel_spread, _ = _threshold(values[~faulty, 1], np.zeros((~faulty).sum(), np.bool_))
         say("anomaly.threshold", normal=int((~faulty).sum()), defects=int(faulty.sum()), rate=100 * rate)
-        if np.ptp(values[:, 0]) == 0:
+        if len(values) > 1 and np.ptp(values[:, 0]) == 0:
             say("anomaly.equal_scores", count=len(values))
         return {
             "threshold": threshold,
@@ -129,6 +129,11 @@ class AnomalyDetection(Task[Anomaly]):
             ("gallery.truth", with_outline(image, truth.heatmap)),
             ("gallery.prediction", self.draw(image, prediction, classes)),
         ]
+
+    def promise(self, settings: Mapping[str, float]) -> tuple[str, Json] | None:
+        """The rate of false alarms that the held-out normal images let expect."""
+        rate = settings.get("false_alarms", 1.0)  # 1: none was held out
+        return ("anomaly.promise", {"expected_false_alarms": round(rate, 6)}) if rate < 1 else None
 
     def watch(self) -> Drift:
         return Drift()
