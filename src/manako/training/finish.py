@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from manako.blocks.classifier import Classifier
@@ -39,7 +39,7 @@ def finish(trained: Trained, *, began: float) -> Run:
         history = ()
         reading = Reading(Verdict.DONE, None, (Evidence("curves.evidence.once", {}),))
     seconds = time.monotonic() - began
-    write_report(trained.folder.report, _content(trained, run, measured, reading, seconds=seconds))
+    write_report(trained.folder.report, _content(trained, run, measured, reading, history=history, seconds=seconds))
     texts = (
         curves_text(history, score=measured.evaluation.main.name, reading=reading),
         evaluation_text(measured),
@@ -58,7 +58,13 @@ def finish(trained: Trained, *, began: float) -> Run:
 
 
 def _content(
-    trained: Trained, run: LoadedRun, measured: Evaluated, reading: Reading, *, seconds: float
+    trained: Trained,
+    run: LoadedRun,
+    measured: Evaluated,
+    reading: Reading,
+    *,
+    history: Sequence[Mapping[str, float]],
+    seconds: float,
 ) -> ReportContent:
     folder = trained.folder
     explain = None
@@ -69,13 +75,13 @@ def _content(
         run=str(folder.path),
         card=run.card,
         evaluated=measured,
-        history=trained.result.history,
+        history=history,
         reading=reading,
         choices=_choices(folder.plan),
         config=folder.config.read_text("utf-8"),
         dataset=trained.dataset,
         environment=json.loads(folder.environment.read_text("utf-8")),
-        best_epoch=trained.result.best.epoch,
+        best_epoch=trained.result.best.epoch if history else None,
         seconds=seconds,
         explain=explain,
         max_pixels=trained.max_pixels,
