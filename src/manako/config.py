@@ -55,6 +55,7 @@ class RunConfig:
     max_pixels: int = _option(64_000_000, kind=int, low=1)
     augment: str = _option("auto", choices="auto none light medium strong")
     flip: str = _option("auto", choices="auto on off")
+    turns: bool = _option(False, kind=bool)  # quarter turns, of images without an up
     mixup: float | None = _option(kind=float, low=0, high=10)
     mosaic: float | None = _option(kind=float, low=0, high=1)  # part of the batches whose images are made of four
     label_smoothing: float | None = _option(kind=float, low=0, high=0.9)

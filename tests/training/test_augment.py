@@ -32,6 +32,7 @@ from manako.training.feed import make_feed
 from manako.training.sampler import generator, neighbours
 from manako.training.targets.classification import collate
 from manako.training.targets.segmentation import SegmentationTargets
+from manako.training.train import _flips
 from manako.types import Labels
 
 
@@ -114,6 +115,13 @@ def test_quarter_turns_are_those_of_numpy(window):
         assert min(apart) < 0.05
         assert np.array_equal(target, eight[int(np.argmin(apart))][0])
     assert seen == set(range(8))
+
+
+def test_images_are_turned_only_where_that_was_asked_for():
+    for turns in (False, True):
+        config = small_config(task="classification", flip="on", turns=turns)
+        assert _flips(config, small_data(), None, tell=False)[1].quarters is turns
+    assert not small_config().turns
 
 
 def test_a_window_may_lie_across_an_image_and_whole_ones_may_not():

@@ -146,6 +146,7 @@ def _learn(
 def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
     """Whether images may be mirrored: as told, else by the mirror test. The answer goes into `config.yaml`."""
     how = augmentation(config.augment, side=config.imgsz or 0)
+    how = replace(how, quarters=config.turns)
     ids = class_ids(data.train, config.task)
     if config.flip == "auto" and ids is None:
         config = config.with_(flip="on")
