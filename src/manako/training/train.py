@@ -97,11 +97,12 @@ def _learn(
     config: RunConfig, dataset: Dataset, folder: RunFolder, processes: Processes, *, resume: bool, began: float
 ) -> Trained:
     data = _load(config, dataset)
+    problems = data.train.problems + data.validation.problems
+    _tell_problems(problems, config.data)
     config, how = _flips(config, data, folder, tell=processes.first)
     card, model = build(config, dataset)
     for code, facts in model.notes:
         say(code, **facts)
-    problems = data.train.problems + data.validation.problems
     if model.learns == "once":
         device = choose_device(config.device)
         result, strange = fit_once(
@@ -330,10 +331,18 @@ def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
 def _tell(config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
     counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}
     say("train.data", format=dataset.format, task=dataset.task, classes=len(dataset.classes), **counts)
+    _tell_problems(dataset.problems, config.data)
     for code in dict.fromkeys(reason.code for reason in reasons):
         same = [reason for reason in reasons if reason.code == code]
         choices = ", ".join(f"{reason.setting}={reason.value}" for reason in same)
         say("train.choice", choices=choices, why=message(code, **same[0].facts))
+
+
+def _tell_problems(problems: Sequence[Problem], data: str) -> None:
+    """The first of the worst in full, and where all are listed."""
+    found = sorted((p for p in problems if p.severity != "note"), key=lambda problem: problem.severity)
+    if found:
+        say("train.problems", first=message(found[0].code, **found[0].facts), data=data)
 
 
 def _write_record(folder: RunFolder, config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
