@@ -157,3 +157,14 @@ def _drawn(outline: Outline) -> np.ndarray:
     from manako.regions import mask_of
 
     return mask_of(outline, HEIGHT, WIDTH)
+
+
+def test_one_pixel_of_a_steep_border_is_no_difference_a_shifted_mask_is() -> None:
+    masks = np.zeros((1, 2, 28, 28), np.float32)
+    masks[0, 0, 7:21, 7:21] = 1
+    boxes = np.array([[[0, 0, 20, 20], [0, 0, 0, 0]]], np.float32)
+    before = {"boxes": boxes, "scores": np.array([[0.9, 0]], np.float32), "labels": np.zeros((1, 2), np.int64)}
+    rounded, shifted = masks.copy(), np.roll(masks, 1, axis=3)
+    rounded[0, 0, 7, 7] -= 1e-3
+    assert 0 < TASK.difference({**before, "masks": masks}, {**before, "masks": rounded}) < 1e-5
+    assert TASK.difference({**before, "masks": masks}, {**before, "masks": shifted}) > 1e-2
