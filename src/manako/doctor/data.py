@@ -11,6 +11,7 @@ from statistics import median
 
 from manako.decode import MAX_PIXELS
 from manako.doctor.cleaned import write_cleaned
+from manako.doctor.defects import defect_counts, mask_findings
 from manako.doctor.objects import ObjectFacts, hold_objects, object_facts, object_findings
 from manako.duplicates import Look, Progress, alike, look_at, same
 from manako.errors import DataError
@@ -163,7 +164,7 @@ def check(
         format=dataset.format,
         task=dataset.task,
         count=len(dataset.samples),
-        counts=_counts(dataset) if objects is None else objects.counts,
+        counts=defect_counts(dataset) or (_counts(dataset) if objects is None else objects.counts),
         sizes=[(look.height, look.width) for look in looks if look.error is None],
         kinds=dict(Counter(look.kind for look in looks if look.error is None).most_common()),
         problems=tuple(problems),
@@ -242,6 +243,7 @@ def _findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
     if any(isinstance(sample.target, Labels) for sample in dataset.samples):
         yield from _balance(dataset)
         yield from _tells_class(dataset, looks)
+    yield from mask_findings(dataset)
     yield from object_findings(dataset, looks)
 
 
