@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,3 +98,15 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     command = f"{sys.executable} -m manako models | head -c 10"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["convert", "check a b", "predict r x --tile 0", "predict r x --out", "export r --to z", "check x --max-pixels y"],
+)
+def test_wrong_use_is_told_in_the_readers_language(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words.split(), "--lang", "ja"]) == 2
+    told = capsys.readouterr().err.splitlines()[0]
+    assert not re.search("argument|required|expected|invalid|choose", told), told
+    assert main([words.split()[0], "--help", "--lang", "ja"]) == 0
+    assert not re.search("^usage:|^options:|^positional", capsys.readouterr().out, re.MULTILINE)

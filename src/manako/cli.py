@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from manako.errors import ManakoError, UsageError
 from manako.messages import LANGUAGES, message, set_language
@@ -23,11 +24,36 @@ from manako.messages import LANGUAGES, message, set_language
 INTERRUPTED = 130
 
 
+# What argparse says of a mistake -> the message for it.
+MISTAKES = (
+    (r"the following arguments are required: (?P<names>.+)", "cli.required"),
+    (r"unrecognized arguments: (?P<names>.+)", "cli.unrecognised"),
+    (r"argument (?P<name>.+?): expected (one|at least one) argument", "cli.no_value"),
+    (r"argument (?P<name>.+?): invalid choice: (?P<value>.+) \(choose from (?P<known>.+)\)", "cli.choice"),
+    (r"argument (?P<name>.+?): invalid \w+ value: (?P<value>.+)", "cli.bad_value"),
+    (r"argument (?P<name>.+?): (?P<reason>.+)", "cli.bad_argument"),  # a command's own words
+)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose mistakes are Manako's errors, in the reader's language."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError("cli.wrong_use", reason=message, command=self.prog)
+        raise UsageError("cli.wrong_use", reason=_in_our_words(message), command=self.prog)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help that begins in the reader's language."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        super().add_usage(usage, actions, groups, message("cli.usage") if prefix is None else prefix)
+
+
+def _in_our_words(mistake: str) -> str:
+    for pattern, code in MISTAKES:
+        if found := re.fullmatch(pattern, mistake, re.DOTALL):
+            return message(code, **found.groupdict())
+    return mistake
 
 
 def verbs() -> list[str]:
@@ -100,10 +126,11 @@ def _parser(verb: str, module: ModuleType) -> Parser:
         prog=f"manako {verb}",
         description=message(f"command.{verb}"),
         epilog=message(f"command.{verb}.examples"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
         allow_abbrev=False,
         add_help=False,
     )
+    parser._positionals.title, parser._optionals.title = message("cli.positionals"), message("cli.options")
     module.add_arguments(parser)
     shared = parser.add_argument_group(message("cli.shared"))
     shared.add_argument("--json", action="store_true", help=message("cli.json"))
