@@ -45,7 +45,8 @@ class Written:
 
     def as_json(self) -> dict[str, object]:
         shown = {"file": self.file, "pictures": self.pictures}
-        record = {"done": self.done, "failed": self.failed} | {k: str(v) if v else None for k, v in shown.items()}
+        record: Json = {"done": self.done, "failed": self.failed}
+        record |= {k: str(v) if v else None for k, v in shown.items()}
         record |= self.promise[1] if self.promise else {}
         record |= {"warning": self.warning} if self.warning else {}
         return record | ({"sequences": list(self.sequences)} if self.sequences else {})

@@ -86,7 +86,9 @@ class Instances(Detection):
         entries, shown = super().as_json(prediction, classes), prediction.shown()
         for entry, outline in zip(entries, shown.outlines or (), strict=False):
             if outline is not None:
-                outer, holes = ([np.round(p, 2).tolist() for p in borders] for borders in borders_of(outline))
+                outer, holes = (
+                    [np.round(p.astype(np.float64), 2).tolist() for p in borders] for borders in borders_of(outline)
+                )
                 entry |= {"pixels": round(area_of(outline), 2), "polygons": outer} | ({"holes": holes} if holes else {})
         return entries
 
