@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from manako import formats, idx
-from manako.errors import ConfigError, DataError, ImageError, LabelError
+from manako.errors import ConfigError, DataError, ImageError, LabelError, UsageError
 from manako.formats import read_dataset
 from manako.images import image_size, open_image
 from manako.types import Dataset, Labels
@@ -128,7 +128,7 @@ def test_suspicious_classes_are_named(tmp_path: Path) -> None:
 
 
 def refusal(path: Path | str, **options: str) -> str:
-    with pytest.raises((DataError, ConfigError)) as caught:
+    with pytest.raises((DataError, ConfigError, UsageError)) as caught:
         read_dataset(path, **options)  # type: ignore[arg-type]
     assert str(caught.value)
     return caught.value.code
@@ -146,7 +146,7 @@ def test_nothing_to_learn_from(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "data.one_class"
     assert refusal(tmp_path, format="folder") == "data.unknown_format"
     assert refusal(tmp_path, format="folders", task="dance") == "data.format_not_for_task"
-    assert refusal(tmp_path, task="dance") == "data.unknown_task"
+    assert refusal(tmp_path, task="dance") == "task.unknown"
     assert refusal(tmp_path, group_by="patient") == "folders.group_by"
     assert refusal(tmp_path, format="table") == "data.missing"
 

@@ -312,6 +312,17 @@ def test_json_entry_by_entry_is_json(content: dict[str, Any], indent: int | None
     assert found == content
 
 
+@pytest.mark.parametrize("key", ["images", "categories"])
+def test_coco_without_one_of_its_lists_says_which(key: str, tmp_path: Path) -> None:
+    root = write_coco(tmp_path)
+    content = coco_of("train")
+    del content[key]
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    with pytest.raises(LabelError) as caught:
+        read(root, "coco")
+    assert caught.value.facts["file"] == root / "annotations" / "instances_train.json" and key in str(caught.value)
+
+
 def test_order_of_lists_in_coco_does_not_matter(tmp_path: Path) -> None:
     write_coco(tmp_path)
     for part in ("train", "val", "test"):

@@ -19,6 +19,7 @@ from typing import Protocol, cast
 
 from manako.errors import ConfigError, DataError
 from manako.paths import find_images
+from manako.tasks import get_task
 from manako.types import Dataset, Labels, Problem
 
 _MOST_GENERAL = "folders"
@@ -73,6 +74,7 @@ def _recognise(path: Path, task: str | None) -> tuple[str, tuple[Problem, ...]]:
     """The reader's name, and a note where others could have read the data too."""
     known = {name: reader for name, reader in readers().items() if task is None or task in reader.TASKS}
     if not known:
+        get_task(str(task))
         raise ConfigError("data.unknown_task", task=task)
     found = [name for name, reader in known.items() if reader.recognise(path)]
     if len(found) > 1:
@@ -88,7 +90,7 @@ def _recognise(path: Path, task: str | None) -> tuple[str, tuple[Problem, ...]]:
     if path.is_file():
         raise DataError("data.unrecognised_file", data=path)
     if next(iter(path.iterdir()), None) is None:
-        raise DataError("data.empty", data=path)
+        raise DataError("data.empty" if task in (None, "classification") else "data.no_images", data=path)
     if next(find_images([path]), None) is None:
         raise DataError("data.no_images", data=path)
     if task is not None and len(known) == 1:  # no other layout can be meant

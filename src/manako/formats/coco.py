@@ -105,6 +105,9 @@ class _File:
                     self._object(value, where)
                 else:
                     self._category(value, where)
+        for key, missing in (("images", not self._entries), ("categories", not self._names)):
+            if missing and (self._late or len(self._objects) > first):
+                raise LabelError("labels.malformed", file=self._file, line=1, reason=f'no "{key}"')
         self._find_images()
         for value, where in self._late:
             self._object(value, where)

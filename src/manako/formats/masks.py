@@ -227,7 +227,8 @@ def _value_problems(
     for coloured, values in unknown.items():
         if values:
             told = [f"{_shown(v, coloured)} ({count} px)" for v, count in values.most_common(_SHOWN_VALUES)]
-            facts = {"values": ", ".join(told), "more": max(0, len(values) - len(told)), "count": len(strange)}
+            told += ["..."] * (len(values) > len(told))
+            facts = {"values": ", ".join(told), "count": len(strange)}
             yield Problem("masks.unknown_values", facts, samples=tuple(strange[:_SHOWN_SAMPLES]))
     if empty:
         yield Problem("masks.all_ignored", {"count": len(empty), "first": empty[0]}, samples=tuple(empty))
