@@ -153,13 +153,16 @@ def _metrics(content: ReportContent) -> list[Part]:
     ]
 
 
+_COUNTS = ("support", "objects")  # columns of whole numbers
+
+
 def _per_class(content: ReportContent) -> Part | None:
     per_class = content.evaluated.evaluation.per_class
     if not per_class:
         return None
     names = list(next(iter(per_class.values())))
     rows = [
-        {"name": name, "values": [f"{v:.0f}" if key == "support" else f"{v:.3f}" for key, v in row.items()]}
+        {"name": name, "values": [f"{v:.0f}" if key in _COUNTS else f"{v:.3f}" for key, v in row.items()]}
         for name, row in per_class.items()
     ]
     return {"columns": [metric_name(name) for name in names], "rows": rows}
