@@ -250,11 +250,10 @@ def main() -> None:
     for part in (compared, searched):
         part.add_argument("--imgsz", type=int, default=256)
     given = parser.parse_args(sys.argv[1:])
-    lines = (
-        compare(given.data, given.imgsz)
-        if given.what == "compare"
-        else (search(model, given.patches, given.imgsz) for model in MODELS)
-    )
+    if given.what == "compare":
+        lines = compare(given.data, given.imgsz)
+    else:
+        lines = (search(model, given.patches, given.imgsz) for model in MODELS)
     for line in lines:
         print(json.dumps(line), flush=True)
 
