@@ -140,6 +140,8 @@ def predict(
     batch: int | None = None,
     max_pixels: int | None = None,
     device: str = "auto",
+    confidence: float | None = None,
+    iou: float | None = None,
     tile: Tile | None = None,
     overlap: int | None = None,
     every: int = 1,
@@ -160,6 +162,8 @@ def predict(
     """Predict on images, folders, globs, videos and cameras ("camera:0"); write to `out` (and, with `lines`, to
     standard output) one line an image, or labels in another `format`.
 
+    confidence, iou: of objects, the score from which on they are shown, and how much two of one class may overlap, in
+    place of those chosen on the validation images.
     tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
     size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
     count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
@@ -180,7 +184,7 @@ def predict(
     named, folder = list(sources), Path(out) if out else None
     with quiet(not verbose):
         job = predict_sources(
-            load(model, device=device),
+            load(model, device=device).with_settings(confidence=confidence, iou=iou),
             named,
             batch=batch,
             max_pixels=max_pixels,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from runtime_helpers import NAMES, MeanEngine, write_digit_files
 
-from manako.errors import ImageError
+from manako.errors import ImageError, UsageError
 from manako.runtime.ahead import Source
 from manako.runtime.onnx_engine import OnnxEngine
 from manako.runtime.predictor import Predictor
@@ -70,6 +70,14 @@ def test_order_and_batches(batch: int) -> None:
     results = list(Predictor(engine).predict(map(grey, levels), batch=batch, workers=3))
     assert [r.prediction.best for r in results if r.prediction] == [i % 10 for i in range(20)]
     assert sum(engine.batches) == 20 and max(engine.batches) == min(batch, 20)
+
+
+def test_settings_of_the_task_can_be_chosen() -> None:
+    predictor = Predictor(MeanEngine(), DETECTION)
+    assert predictor.with_settings(confidence=0.9, iou=None).settings == {**predictor.settings, "confidence": 0.9}
+    with pytest.raises(UsageError) as caught:
+        Predictor(MeanEngine()).with_settings(confidence=0.9)
+    assert caught.value.code == "predict.no_setting"
 
 
 def test_a_network_without_finite_numbers_is_an_error_of_that_image() -> None:

@@ -18,6 +18,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--batch", type=_count, metavar="N", help=message("cli.predict_batch"))
     parser.add_argument("--max-pixels", type=_count, metavar="N", help=message("cli.predict_max_pixels"))
     parser.add_argument("--device", default="auto", help=message("config.device"))
+    parser.add_argument("--confidence", type=_share, metavar="X", help=message("cli.confidence"))
+    parser.add_argument("--iou", type=_share, metavar="X", help=message("cli.iou"))
     large = parser.add_argument_group(message("cli.predict_large"))
     large.add_argument("--tile", type=_tile, metavar="N|auto", help=message("cli.tile"))
     large.add_argument("--overlap", type=int, metavar="N", help=message("cli.overlap"))
@@ -52,6 +54,8 @@ def run(arguments: Namespace) -> int:
         batch=arguments.batch,
         max_pixels=arguments.max_pixels,
         device=arguments.device,
+        confidence=arguments.confidence,
+        iou=arguments.iou,
         tile=arguments.tile,
         overlap=arguments.overlap,
         every=arguments.every,
