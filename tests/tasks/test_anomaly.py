@@ -96,7 +96,8 @@ def test_what_a_threshold_gives_by_hand() -> None:
     truths = [Anomaly(0.0), Anomaly(0.0), Anomaly(0.0), *(Anomaly(1.0, None, kind) for kind in ("a", "b", "b"))]
     found = TASK.evaluate([Anomaly(s) for s in scores], truths, CLASSES)
     assert found.main.value == pytest.approx(8 / 9)
-    assert found.metrics["precision"] == found.metrics["recall"] == found.metrics["f1"] == pytest.approx(2 / 3)
+    at_threshold = [found.metrics[f"threshold_{name}"] for name in ("precision", "recall", "f1")]
+    assert at_threshold == [pytest.approx(2 / 3)] * 3
     assert found.metrics["false_alarm_rate"] == found.metrics["false_alarms_at_99_recall"] == pytest.approx(1 / 3)
     assert found.per_class["a"] == {"image_auroc": pytest.approx(2 / 3), "recall": 0.0, "support": 1.0}
     assert found.per_class["b"]["image_auroc"] == 1.0

@@ -177,9 +177,9 @@ def threshold_scores(scores: Numbers, defect: NDArray[np.bool_]) -> dict[str, fl
         rate, recall, _ = roc_curve(defect, scores, drop_intermediate=False)
         found = {
             "aupr": float(average_precision_score(defect, scores)),
-            "f1": float(f1_score(defect, said, zero_division=0)),
-            "precision": float(precision_score(defect, said, zero_division=0)),
-            "recall": float(recall_score(defect, said, zero_division=0)),
+            "threshold_f1": float(f1_score(defect, said, zero_division=0)),
+            "threshold_precision": float(precision_score(defect, said, zero_division=0)),
+            "threshold_recall": float(recall_score(defect, said, zero_division=0)),
             "false_alarms_at_99_recall": float(rate[recall >= RECALL].min()),
         }
     if not defect.all():
