@@ -48,7 +48,7 @@ class RunConfig:
     seed: int = _option(0, kind=int, low=0)
     # Data.
     imgsz: int | None = _option(kind=int, low=4, high=4096)
-    aspect: float | None = _option(kind=float, low=0.1, high=10)  # width over height of the network's images
+    aspect: float | None = _option(kind=float, low=0.1, high=100)  # width over height of the network's images
     crop: int | None = _option(kind=int, low=0, high=4096)  # side of the windows to learn from, 0: whole images
     channels: int | None = _option(kind=int, choices="1 3")
     group_by: str | None = _option()

@@ -21,7 +21,7 @@ from manako.types import Frame
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Fit", "Preprocess", "Source", "image_size", "open_image"]
 
-Fit = Literal["crop", "stretch", "letterbox"]
+Fit = Literal["crop", "stretch", "letterbox", "line"]
 
 # A scaled JPEG keeps at least this many times the pixels, along each side, that are asked for: libjpeg's own reduction
 # to exactly the wanted size differs visibly from a good filter (mean 0.6 grey levels; at twice the size 0.2).
@@ -35,7 +35,9 @@ class Preprocess:
     """How an image becomes the network's pixels; stored in every model file.
 
     fit: "crop" scales until the target is covered and cuts the centre, "stretch" ignores the aspect ratio, "letterbox"
-    keeps the whole image and fills the rest with grey. crop_fraction: the part of the height that "crop" keeps.
+    keeps the whole image and fills the rest with grey, "line" scales to the height and fills the rest at the right with
+    the colour of the border (what would be too wide is squeezed). crop_fraction: the part of the height that "crop"
+    keeps.
     """
 
     height: int
@@ -91,8 +93,8 @@ class Preprocess:
             image = image.convert("L")
         elif image.mode not in ("L", "RGB"):
             image = image.convert("RGB")
-        place = {"crop": self._crop, "stretch": self._stretch, "letterbox": self._letterbox}[self.fit]
-        image, frame = place(image, *size)
+        places = {"crop": self._crop, "stretch": self._stretch, "letterbox": self._letterbox, "line": self._line}
+        image, frame = places[self.fit](image, *size)
         if self.channels == 3 and image.mode != "RGB":
             image = image.convert("RGB")
         pixels = np.asarray(image)
@@ -123,6 +125,19 @@ class Preprocess:
         canvas = Image.new(image.mode, (self.width, self.height), (_LETTERBOX_GREY,) * len(image.getbands()))
         canvas.paste(self._resize(image, (new_width, new_height)), (left, top))
         return canvas, Frame(height, width, new_width / width, new_height / height, left, top)
+
+    def _line(self, image: Image.Image, height: int, width: int) -> tuple[Image.Image, Frame]:
+        new_width = min(self.width, max(1, round(width * self.height / height)))
+        line = self._resize(image, (new_width, self.height))
+        frame = Frame(height, width, new_width / width, self.height / height)
+        if new_width == self.width:
+            return line, frame
+        pixels = np.asarray(line).reshape(self.height, new_width, -1)
+        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        colour = tuple(int(value) for value in np.median(border, axis=0))
+        canvas = Image.new(line.mode, (self.width, self.height), colour)
+        canvas.paste(line)
+        return canvas, frame
 
     @staticmethod
     def _resize(

@@ -6,7 +6,7 @@ function draws both and one function compares them. All are checked once, at bir
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, Self
@@ -120,6 +120,7 @@ class Detections:
         return replace(self, class_id=ids[self.class_id])
 
 
+UNKNOWN_CHARACTER = "\ufffd"  # shown for a character that an alphabet lacks
 IGNORE = 255  # in a map of classes: pixels that are neither learnt from nor scored
 
 
@@ -227,8 +228,41 @@ class Poses:
         return replace(self, xy=xy, score=score)
 
 
+@dataclass(frozen=True, eq=False)
+class TextLine:
+    """The text of one line: the classes are the characters of the alphabet. It may be empty.
+
+    class_id: (L,) int64; -1 a character that the alphabet lacks (truth only). score: (L,) float32, 0..1.
+    """
+
+    class_id: NDArray[np.int64]
+    score: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.class_id.ndim != 1 or self.class_id.shape != self.score.shape:
+            raise ValueError(f"class_id {self.class_id.shape} and score {self.score.shape} must be equal, (L,)")
+        if (self.class_id < -1).any() or not np.isfinite(self.score).all():
+            raise ValueError("class_id must be >= -1 and score finite")
+
+    @classmethod
+    def truth(cls, class_id: NDArray[np.int64]) -> TextLine:
+        return cls(class_id, np.ones(len(class_id), np.float32))
+
+    @property
+    def confidence(self) -> float:
+        """The mean score of the characters; 0 where there are none."""
+        return float(self.score.mean()) if len(self.score) else 0.0
+
+    def text(self, alphabet: Sequence[str]) -> str:
+        return "".join(alphabet[i] if i >= 0 else UNKNOWN_CHARACTER for i in self.class_id.tolist())
+
+    def relabel(self, ids: NDArray[np.int64]) -> TextLine:
+        """Characters without a place (-1 in `ids`) stay unknown."""
+        return replace(self, class_id=np.where(self.class_id >= 0, ids[self.class_id], -1))
+
+
 # Each new task adds its result type above and here.
-Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses
+Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine
 
 
 class Deferred(Protocol):

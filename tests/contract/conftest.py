@@ -23,6 +23,7 @@ from manako.types import Dataset, Frame, Prediction, Sample, Skeleton
 # Pixels a side in these tests.
 SIZES = {"anomaly": 64, "classification": 32}
 OTHER_SIZE = 96
+SHAPES = {"ocr": (32, 96)}  # height and width, where a square makes no sense
 # What counts as learned by heart: a metric and its bar, after at most so many steps at this rate.
 # None: no truth to learn, the loss as it is judged has to fall.
 BARS: dict[str, tuple[str, float] | None] = {
@@ -33,17 +34,19 @@ BARS: dict[str, tuple[str, float] | None] = {
     "segmentation": ("mean_iou", 0.9),
     "depth": ("delta1", 0.9),
     "pose": ("oks_ap", 0.9),
+    "ocr": ("cer", 0.05),
 }
 # Players of a game: their losses needn't fall. Each has a test of its own in tests/blocks.
 GAMES = ("anogan",)
 STEPS = {"anomaly": 60, "classification": 80}
 OTHER_STEPS = 200
-RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3}
+RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3, "ocr": 2e-3}
 OTHER_RATE = 1e-3
 # Layers whose published size would make a small test slow; everything else is tested as it ships.
 SMALLER = {"vgg": {"hidden": 128}, "pspnet": {"width": 64, "levels": 3}, "deeplab": {"width": 64}}
 SMALLER["faster_rcnn"] = SMALLER["mask_rcnn"] = {"regions": 32}
 SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads": 3, "decoder": 16}
+SMALLER["crnn"] = {"width": 16, "hidden": 64}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)
 
@@ -53,7 +56,8 @@ def size_of(task: str) -> int:
 
 
 def preprocess_of(task: str, channels: int = 3) -> Preprocess:
-    return Preprocess(size_of(task), size_of(task), fit=get_task(task).fit, channels=channels)
+    height, width = SHAPES.get(task, (size_of(task), size_of(task)))
+    return Preprocess(height, width, fit=get_task(task).fit, channels=channels)
 
 
 def build(name: str, task: str, *, classes: int, channels: int = 3, skeleton: Skeleton | None = None) -> Model:

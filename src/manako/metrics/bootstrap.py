@@ -28,3 +28,20 @@ def mean_interval(values: ArrayLike, *, seed: int = 0, level: float = 0.95) -> t
     means = [array[generator.integers(0, count, (min(size, ROUNDS - s), count))].mean(axis=1) for s in starts]
     low, high = np.quantile(np.concatenate(means), [tail, 1 - tail])
     return float(low), float(high)
+
+
+def ratio_interval(parts: ArrayLike, wholes: ArrayLike, *, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """(low, high): the same for sum(parts) / sum(wholes), both (N,), drawn together. Where nothing or everything
+    counts, the bound of N images stands in, as in `mean_interval`."""
+    top, bottom = np.asarray(parts, np.float64), np.asarray(wholes, np.float64)
+    if not bottom.any() or (top == 0).all() or (top == bottom).all():
+        return mean_interval((top > 0).astype(np.float64), seed=seed, level=level)
+    count, tail = len(top), (1 - level) / 2
+    generator = np.random.default_rng(seed)
+    size = max(1, _CHUNK // count)
+    found = []
+    for done in range(0, ROUNDS, size):
+        drawn = generator.integers(0, count, (min(size, ROUNDS - done), count))
+        found.append(top[drawn].sum(1) / np.maximum(bottom[drawn].sum(1), 1))
+    low, high = np.quantile(np.concatenate(found), [tail, 1 - tail])
+    return float(low), float(high)

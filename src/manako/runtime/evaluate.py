@@ -14,7 +14,7 @@ from manako.images import MAX_PIXELS
 from manako.runtime.ahead import Opened
 from manako.runtime.predictor import BATCH, Predictor, Result
 from manako.tasks import Outputs
-from manako.types import Detections, Evaluation, Frame, Labels, Prediction, Sample, Skeleton
+from manako.types import Detections, Evaluation, Frame, Labels, Prediction, Sample, Skeleton, TextLine
 
 SHOWN = 48  # worst images of which a picture may be asked, and as many others
 
@@ -145,6 +145,8 @@ def aligned(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[s
         yield from (sample for sample in samples if sample.target is not None)
         return
     place = {name: index for index, name in enumerate(known)}
+    if any(isinstance(sample.target, TextLine) for sample in samples):  # a character that can't be read is a mistake
+        place = {name: place.get(name, -1) for name in classes}
     strange = sorted(_used(samples, classes) - set(place))
     if strange:
         raise DataError("evaluate.unknown_classes", unknown=", ".join(strange[:10]), known=", ".join(known[:10]))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from manako.images import Fit
 from manako.training.batch import Batch
 
 SMALL = 64  # pixels; up to this side images are moved by whole pixels
@@ -78,11 +79,18 @@ SMALL_LEVELS = {
     "medium": Augmentation(shift=0.12, brightness=0.1, contrast=0.1, erase=0.25),
     "strong": Augmentation(area=0.6, aspect=1.2, rotate=10, brightness=0.3, contrast=0.3, saturation=0.3, erase=0.5),
 }
+# Of a line of text, nothing may be cut off.
+LINE_LEVELS = {
+    "none": Augmentation(flip=0.0),
+    "light": Augmentation(flip=0.0, rotate=0.5, brightness=0.2, contrast=0.2, saturation=0.2),
+    "medium": Augmentation(flip=0.0, rotate=1, brightness=0.3, contrast=0.3, saturation=0.3, hue=0.02),
+    "strong": Augmentation(flip=0.0, rotate=1.5, brightness=0.4, contrast=0.5, saturation=0.4, hue=0.05),
+}
 
 
-def augmentation(level: str, *, side: int) -> Augmentation:
-    """The level of that name for networks of `side` pixels."""
-    return (SMALL_LEVELS if side <= SMALL else LEVELS)[level]
+def augmentation(level: str, *, side: int, fit: Fit = "letterbox") -> Augmentation:
+    """The level of that name for networks of `side` pixels. fit: the task's."""
+    return (LINE_LEVELS if fit == "line" else SMALL_LEVELS if side <= SMALL else LEVELS)[level]
 
 
 def draws(count: int, generator: torch.Generator) -> Tensor:

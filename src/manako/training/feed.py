@@ -15,6 +15,7 @@ from torch import Tensor
 
 from manako.config import RunConfig
 from manako.errors import ConfigError
+from manako.tasks import get_task
 from manako.training.augment import FLIP, Augmentation, augment, augmentation, draws, mixup, mixup_share
 from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
@@ -183,7 +184,7 @@ def make_feed(
     )
     if config.batch == "auto" or (config.augment == "auto" and how is None):
         raise ConfigError("training.open_setting", field="batch" if config.batch == "auto" else "augment")
-    how = replace(how or augmentation(config.augment, side=max(size)), window=bool(config.crop))
+    how = replace(how or augmentation(config.augment, side=max(size), fit=get_task(task).fit), window=bool(config.crop))
     if config.crop:
         size = (min(config.crop, size[0]), min(config.crop, size[1]))
     chunk = max(2, CHUNK_PIXELS // (size[0] * size[1]) // 2 * 2)

@@ -93,8 +93,14 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     facts = data_facts(dataset)
     recipe = dict(learning_half(dataset.task).recipe(config, facts, dataset))
     why = recipe.pop("why", f"plan.{dataset.task}")
+    why_size = recipe.pop("why_size", "")
     find_model(recipe["model"], dataset.task)
-    open_settings: dict[str, Any] = {"task": dataset.task, "minutes": minutes_for(facts), "mosaic": 0.0, "crop": 0} | recipe
+    open_settings: dict[str, Any] = {
+        "task": dataset.task,
+        "minutes": minutes_for(facts),
+        "mosaic": 0.0,
+        "crop": 0,
+    } | recipe
     whole = get_task(dataset.task).fit == "letterbox"
     open_settings.setdefault("aspect", round(facts.aspect, 4) if whole else 1.0)
     if config.epochs is not None or (config.minutes is None and "epochs" in recipe):
@@ -104,11 +110,17 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     chosen = {n: v for n, v in open_settings.items() if getattr(config, n) in (None, "auto")}
     own = ("imgsz", "aspect", "channels", "minutes", "model")
     reasons = [
-        Reason(name, value, f"plan.{name}" if name in own else why, vars(facts))
+        Reason(name, value, _code(name, own, why, why_size), vars(facts))
         for name, value in chosen.items()
         if name not in ("task",)
     ]
     return config.with_(**chosen), tuple(reasons)
+
+
+def _code(name: str, own: tuple[str, ...], why: str, why_size: str) -> str:
+    if why_size and name in ("imgsz", "aspect"):
+        return why_size
+    return f"plan.{name}" if name in own else why
 
 
 def network_size(imgsz: int, aspect: float) -> tuple[int, int]:

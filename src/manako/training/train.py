@@ -146,7 +146,7 @@ def _learn(
 
 def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
     """Whether images may be mirrored: as told, else by the mirror test. The answer goes into `config.yaml`."""
-    how = augmentation(config.augment, side=config.imgsz or 0)
+    how = augmentation(config.augment, side=config.imgsz or 0, fit=get_task(str(config.task)).fit)
     how = replace(how, quarters=config.turns)
     ids = class_ids(data.train, config.task)
     if config.flip == "auto" and ids is None:
@@ -208,7 +208,7 @@ def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
     """The model that a complete configuration describes, with its card."""
     assert config.model and config.imgsz and config.channels
     entry = find_model(config.model, dataset.task)
-    options = model_options(entry, skeleton_options(entry, dataset.skeleton) | config.options)
+    options = model_options(entry, {**skeleton_options(entry, dataset.skeleton), **config.options})
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the first weights follow from the seed, too
         model = create_model(
@@ -248,7 +248,7 @@ def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
     validation = preprocess(config)
     height, width = validation.height, validation.width
-    if augmentation(config.augment, side=max(height, width)).resamples and not config.crop:
+    if augmentation(config.augment, side=max(height, width), fit=validation.fit).resamples and not config.crop:
         height, width = round(height * 1.15), round(width * 1.15)
     fit = "stretch" if validation.fit == "crop" else validation.fit
     training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)

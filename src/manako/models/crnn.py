@@ -1,0 +1,127 @@
+"""Reading a line: convolutions make columns of features, two recurrent layers read them to and fro, CTC aligns them.
+
+Paper: Shi, Bai, Yao 2017, "An End-to-End Trainable Neural Network for Image-based Sequence Recognition", IEEE TPAMI,
+arXiv 1507.05717. Graves et al. 2006, "Connectionist Temporal Classification", ICML (the loss).
+Licence: code Apache-2.0 (this file, written from the paper; names and shapes as in the widespread public layout, so
+that its weight files load); there are no learned weights.
+Expected: not measured yet on real lines; generated lines are learnt in minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from manako.blocks.layers import check_imgsz, check_range, parameter_stages
+from manako.blocks.model import Model
+from manako.blocks.pretrained import start
+
+if TYPE_CHECKING:
+    from manako.training.targets.ocr import LineTargets
+
+TASKS = ("ocr",)
+VARIANTS: dict[str, dict[str, object]] = {"crnn": {}}
+KERNELS = (3, 3, 3, 3, 3, 3, 2)
+WIDTHS = (1, 2, 4, 4, 8, 8, 8)  # channels of each convolution, times `width`
+NORMALISED = (2, 4, 6)
+WIDE = 4.0
+NOT_BLANK = 1.0  # the blank is so much less likely at first
+
+
+class Crnn(Model):
+    """width: channels of the first convolution. hidden: units of each recurrent layer, in each direction.
+
+    Made for lines 32 pixels high, of any width; of higher images the rows that are left are averaged. A step is 4
+    pixels wide. Symbol 0 is CTC's blank, symbol i the class i - 1.
+    """
+
+    def __init__(
+        self, *, classes: int, channels: int, imgsz: int, weights: str = "none", width: int = 64, hidden: int = 256
+    ) -> None:
+        super().__init__()
+        check_imgsz(imgsz, 32, model="crnn")
+        check_range(width, 1, 256, model="crnn", option="width")
+        check_range(hidden, 1, 1024, model="crnn", option="hidden")
+        self.mean, self.std = (0.5,) * channels, (0.5,) * channels
+        self.cnn = _convolutions(channels, width)
+        columns = WIDTHS[-1] * width
+        self.rnn = nn.Sequential(BothWays(columns, hidden, hidden), BothWays(hidden, hidden, classes + 1))
+        self._begin()
+        start(self, weights)
+
+    def _begin(self) -> None:
+        """First weights under which columns differ enough for the loss to tell them apart: CTC leaves its state of
+        nothing but blanks in a quarter of the steps. What an LSTM gives at first is a few tenths, hence WIDE."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            elif isinstance(module, BothWays):
+                module.embedding.weight.data *= WIDE
+                for name, weight in module.rnn.named_parameters():
+                    if name.startswith("weight_ih"):
+                        nn.init.xavier_uniform_(weight)
+                    elif name.startswith("weight_hh"):
+                        nn.init.orthogonal_(weight)
+        last = self.rnn[1]
+        assert isinstance(last, BothWays)
+        last.embedding.bias.data[0] -= NOT_BLANK
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Beside the task's outputs, `log_probabilities` (N, T, classes + 1)."""
+        columns = self.cnn(images).mean(2).permute(2, 0, 1)
+        scores = self.rnn(columns).transpose(0, 1).float()
+        probability, symbols = scores.softmax(2).max(2)
+        return {"symbols": symbols, "symbol_scores": probability, "log_probabilities": scores.log_softmax(2)}
+
+    def loss(self, outputs: dict[str, Tensor], targets: LineTargets) -> Tensor:  # type: ignore[override]
+        """CTC's, for each character; mean over the lines. A text longer than the steps teaches nothing."""
+        logs = outputs["log_probabilities"].transpose(0, 1)
+        steps = torch.full((logs.shape[1],), logs.shape[0], dtype=torch.int64, device=logs.device)
+        each = functional.ctc_loss(logs, targets.symbols, steps, targets.lengths, reduction="none", zero_infinity=True)
+        return (each / targets.lengths.clamp_min(1)).mean()
+
+    def stages(self) -> Iterator[list[nn.Parameter]]:
+        for number in range(len(KERNELS)):
+            names = (f"conv{number}", f"batchnorm{number}")
+            yield from parameter_stages(nn.ModuleList(m for n, m in self.cnn.named_children() if n in names))
+        yield from parameter_stages(self.rnn[0], self.rnn[1])
+
+
+class BothWays(nn.Module):
+    """(T, N, inputs) -> (T, N, outputs): a recurrent layer to the right and one to the left, joined linearly."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.rnn = nn.LSTM(inputs, hidden, bidirectional=True)
+        self.embedding = nn.Linear(2 * hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        seen, _ = self.rnn(x)
+        joined: Tensor = self.embedding(seen)
+        return joined
+
+
+def _convolutions(channels: int, width: int) -> nn.Sequential:
+    """(N, channels, 32, W) -> (N, 8 width, 1, W / 4 + 1)."""
+    layers = nn.Sequential()
+    pools: dict[int, nn.Module] = {
+        0: nn.MaxPool2d(2, 2),
+        1: nn.MaxPool2d(2, 2),
+        3: nn.MaxPool2d((2, 2), (2, 1), (0, 1)),  # letters are narrow: only the height is halved
+        5: nn.MaxPool2d((2, 2), (2, 1), (0, 1)),
+    }
+    inputs = channels
+    for number, (kernel, times) in enumerate(zip(KERNELS, WIDTHS, strict=True)):
+        outputs = times * width
+        layers.add_module(f"conv{number}", nn.Conv2d(inputs, outputs, kernel, padding=1 if kernel == 3 else 0))
+        if number in NORMALISED:
+            layers.add_module(f"batchnorm{number}", nn.BatchNorm2d(outputs))
+        layers.add_module(f"relu{number}", nn.ReLU())
+        if number in pools:
+            layers.add_module(f"pooling{number}", pools[number])
+        inputs = outputs
+    return layers
