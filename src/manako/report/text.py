@@ -19,7 +19,12 @@ _WORST = 5
 
 
 def curves_text(
-    history: Sequence[Mapping[str, float]], *, score: str, reading: Reading | None = None, width: int = WIDTH
+    history: Sequence[Mapping[str, float]],
+    *,
+    score: str,
+    reading: Reading | None = None,
+    width: int = WIDTH,
+    higher_is_better: bool = True,
 ) -> str:
     """The losses and the score (a metric's name) as sparklines, with their first, best and last values."""
     rows = [
@@ -38,7 +43,7 @@ def curves_text(
             continue
         # The two losses share a scale, so that their distance can be seen.
         drawn = sparkline(values, width, pool=finite if high else losses)
-        best = max(finite) if high else min(finite)
+        best = max(finite) if high and higher_is_better else min(finite)
         facts = {"first": values[0], "best": best, "last": values[-1]}
         lines.append(f"{pad(label, room)}  {drawn}  {message('report.first_best_last', **facts)}")
     if reading:

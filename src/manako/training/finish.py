@@ -34,14 +34,15 @@ def finish(trained: Trained, *, began: float) -> Run:
     )
     write_evaluation(measured, trained.folder.path)
     history = trained.result.history
-    reading = read_run(history, higher_is_better=get_task(run.card.task).higher_is_better)
+    rising = get_task(run.card.task).higher_is_better
+    reading = read_run(history, higher_is_better=rising)
     if run.model.learns == "once":  # there are no curves to read or to draw
         history = ()
         reading = Reading(Verdict.DONE, None, (Evidence("curves.evidence.once", {}),))
     seconds = time.monotonic() - began
     write_report(trained.folder.report, _content(trained, run, measured, reading, history=history, seconds=seconds))
     texts = (
-        curves_text(history, score=measured.evaluation.main.name, reading=reading),
+        curves_text(history, score=measured.evaluation.main.name, reading=reading, higher_is_better=rising),
         evaluation_text(measured),
     )
     return Run(
