@@ -123,7 +123,10 @@ def alike(shipped: object, trained: object) -> None:
     if isinstance(trained, dict):
         assert isinstance(shipped, dict) and set(shipped) == set(trained)
         for key in trained:
-            alike(shipped[key], trained[key])
+            if key == "area":  # a pixel right at the threshold may fall to either side
+                assert shipped[key] == pytest.approx(trained[key], abs=2, rel=0.01)
+            else:
+                alike(shipped[key], trained[key])
     elif isinstance(trained, list):
         assert isinstance(shipped, list) and len(shipped) == len(trained)
         for one, other in zip(shipped, trained, strict=True):
