@@ -8,7 +8,6 @@ Images are looked for beside the file and in `images/`. Texts are brought to Uni
 from __future__ import annotations
 
 import io
-import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -173,7 +172,7 @@ def _checked(line: _Line) -> Path:
 def _alphabet(usable: Sequence[tuple[Path, _Line]]) -> Iterator[Problem]:
     """What will be learnt to be read, and what is hardly there to learn from; never seen in training at all."""
     counts = Counter(character for _, line in usable for character in line.text)
-    listed = json.dumps("".join(sorted(counts))[:200], ensure_ascii=False)[1:-1]
+    listed = "".join(c for c in sorted(counts) if c.isprintable())[:200]
     longest = max(len(line.text) for _, line in usable)
     yield Problem("ocr.alphabet", {"count": len(counts), "characters": listed, "longest": longest}, "note")
     rare = "".join(sorted(character for character, count in counts.items() if count < RARE))

@@ -41,8 +41,8 @@ def _by_length(evaluation: Evaluation) -> Figure:
     names, rates = [], []
     for number in np.unique(group[group >= 0]).tolist():
         length, edits = lines[group == number].sum(0)
-        last = "" if number + 1 == len(LENGTHS) else str(LENGTHS[number + 1] - 1)
-        names.append(f"{LENGTHS[number]}–{last}")
+        longest = number + 1 == len(LENGTHS)
+        names.append(f"≥ {LENGTHS[number]}" if longest else f"{LENGTHS[number]}–{LENGTHS[number + 1] - 1}")
         rates.append(float(edits / length))
     return bar_chart(
         names or ["–"], rates or [0.0], label=message("metric.cer"), decimals=3, title=message("ocr.figure.by_length")

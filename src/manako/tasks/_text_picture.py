@@ -10,7 +10,7 @@ from manako.metrics.text import align
 SIZE = 22.0  # pixels
 ROW = 34
 COLUMNS = 40  # a longer line goes on below
-_GROUND, _TEXT, _WRONG, _GAP = (20, 23, 28), (255, 255, 255), (240, 128, 60), (70, 77, 87)
+_GROUND, _TEXT, _WRONG, _GAP = (20, 23, 28), (255, 255, 255), (240, 128, 60), (150, 158, 170)
 
 
 def alignment(truth: str, found: str, *, least: int = 0) -> Image.Image:
