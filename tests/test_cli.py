@@ -20,6 +20,7 @@ USES = {
     "evaluate": ["evaluate", "{missing}"],
     "predict": ["predict", "{missing}", "x.png"],
     "export": ["export", "{missing}"],
+    "generate": ["generate", "{missing}"],
     "cluster": ["cluster", "{missing}"],
     "learn": ["learn", "no-such-topic"],
     "models": ["models", "--task", "no-such-task"],

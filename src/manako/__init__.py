@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from manako.api import Run, check, cluster, convert, evaluate, export, load, models, predict, train
+    from manako.api import Run, check, cluster, convert, evaluate, export, generate, load, models, predict, train
     from manako.errors import ManakoError
 
 _HOMES = {
     **dict.fromkeys(
-        ("Run", "check", "cluster", "convert", "evaluate", "export", "load", "models", "predict", "train"), "manako.api"
+        ("Run", "check", "cluster", "convert", "evaluate", "export", "generate", "load", "models", "predict", "train"),
+        "manako.api",
     ),
     "ManakoError": "manako.errors",
 }
@@ -34,6 +35,7 @@ __all__ = [
     "convert",
     "evaluate",
     "export",
+    "generate",
     "load",
     "models",
     "predict",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from manako.conversion import Converted
     from manako.doctor.data import DataReport
     from manako.learn.neighbours.clustering import Clustering
+    from manako.runtime.generate import Made
     from manako.runtime.tiles import Tile
     from manako.runtime.writer import Written
     from manako.training.export import ExportResult
@@ -237,6 +238,28 @@ def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, 
         samples = dataset.of("val") or dataset.of("train")
         target = Path(out) if out else loaded.folder.exported
         return export_onnx(loaded.model, loaded.card, target, samples=samples, classes=dataset.classes)
+
+
+def generate(
+    model: str | Path,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    class_name: str | None = None,
+    out: str | Path = "generated",
+    interpolate: bool = False,
+    device: str = "auto",
+    verbose: bool = False,
+) -> Made:
+    """Write `count` made images and a contact sheet to `out`; the same seed gives the same images.
+
+    class_name: of one class only. interpolate: also a GIF on the way from image to image.
+    """
+    from manako.runtime.generate import generate as make
+
+    with quiet(not verbose):
+        engine = load(model, device=device).engine
+        return make(engine, Path(out), count=count, seed=seed, class_name=class_name, interpolate=interpolate)
 
 
 def cluster(

@@ -261,8 +261,25 @@ class TextLine:
         return replace(self, class_id=np.where(self.class_id >= 0, ids[self.class_id], -1))
 
 
+@dataclass(frozen=True, eq=False)
+class Generated:
+    """An image that was made. Truth is a real one, cut to the middle square. image: (H, W, C) uint8, C 1 or 3."""
+
+    image: NDArray[np.uint8]
+    class_id: int = 0
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] not in (1, 3) or self.image.dtype != np.uint8:
+            raise ValueError(f"image must be (H, W, 1 or 3) uint8, not {self.image.shape} {self.image.dtype}")
+        if self.class_id < 0:
+            raise ValueError("class_id must be >= 0")
+
+    def relabel(self, ids: NDArray[np.int64]) -> Generated:
+        return replace(self, class_id=int(ids[self.class_id]))
+
+
 # Each new task adds its result type above and here.
-Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine
+Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine | Generated
 
 
 class Deferred(Protocol):

@@ -21,13 +21,14 @@ from manako.tasks import get_task
 from manako.types import Dataset, Frame, Prediction, Sample, Skeleton
 
 # Pixels a side in these tests.
-SIZES = {"anomaly": 64, "classification": 32}
+SIZES = {"anomaly": 64, "classification": 32, "generation": 32}
 OTHER_SIZE = 96
 SHAPES = {"ocr": (32, 96)}  # height and width, where a square makes no sense
 # What counts as learned by heart: a metric and its bar, after at most so many steps at this rate.
 # None: no truth to learn, the loss as it is judged has to fall.
 BARS: dict[str, tuple[str, float] | None] = {
     "anomaly": None,
+    "generation": None,
     "classification": ("accuracy", 1.0),
     "detection": ("ap50", 0.9),
     "instances": ("ap50", 0.9),
@@ -38,13 +39,14 @@ BARS: dict[str, tuple[str, float] | None] = {
 }
 # Players of a game: their losses needn't fall. Each has a test of its own in tests/blocks.
 GAMES = ("anogan",)
-STEPS = {"anomaly": 60, "classification": 80}
+STEPS = {"anomaly": 60, "classification": 80, "generation": 60}
 OTHER_STEPS = 200
 RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3, "ocr": 2e-3}
 OTHER_RATE = 1e-3
 # Layers whose published size would make a small test slow; everything else is tested as it ships.
 SMALLER = {"vgg": {"hidden": 128}, "pspnet": {"width": 64, "levels": 3}, "deeplab": {"width": 64}}
 SMALLER["faster_rcnn"] = SMALLER["mask_rcnn"] = {"regions": 32}
+SMALLER["gan"] = {"width": 16}
 SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads": 3, "decoder": 16}
 SMALLER["crnn"] = {"width": 16, "hidden": 64}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.

@@ -95,6 +95,8 @@ def _recognise(path: Path, task: str | None) -> tuple[str, tuple[Problem, ...]]:
         raise DataError("data.no_images", data=path)
     if task is not None and len(known) == 1:  # no other layout can be meant
         return next(iter(known)), ()
+    if task in getattr(known.get(_MOST_GENERAL), "WITHOUT_CLASSES", ()):
+        return _MOST_GENERAL, ()
     if task not in (None, "classification"):
         raise DataError("data.no_labels", data=path, task=task, formats=", ".join(known))
     raise DataError("data.no_classes", data=path)

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from manako.errors import ConfigError, DataError
+from manako.formats._real_image import as_real_images
 from manako.paths import IMAGE_SUFFIXES, find_images, is_hidden, leads_outside, printable
 from manako.types import Dataset, Labels, Problem, Sample, Split
 
-TASKS = ("classification",)
+TASKS = ("classification", "generation")
+WITHOUT_CLASSES = ("generation",)  # tasks that take a folder of images without classes too
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
     "training": "train",
@@ -40,6 +42,8 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
     """Nested folders below a class folder belong to the class. Raises DataError, ConfigError."""
     if group_by not in (None, "folder"):
         raise ConfigError("folders.group_by", group_by=group_by)
+    if task in WITHOUT_CLASSES and not recognise(path):
+        return _images_alone(path)
     problems: list[Problem] = []
     root = _unwrap(path, problems)
     found: dict[tuple[Split | None, str], tuple[Path, _Found]] = {}
@@ -54,7 +58,16 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
         for image in content.images
     ]
     problems += _passed_over(root, found, full)
-    return Dataset(root, "folders", task, classes, tuple(samples), tuple(problems))
+    dataset = Dataset(root, "folders", task, classes, tuple(samples), tuple(problems))
+    return as_real_images(dataset) if task == "generation" else dataset
+
+
+def _images_alone(path: Path) -> Dataset:
+    """Images right in the folder: one class, without a name of its own."""
+    target = Labels.truth(0)
+    found = [name for name in find_images([path]) if not (name.is_symlink() and leads_outside(path, name))]
+    samples = [Sample(printable(file.relative_to(path).as_posix()), file, target) for file in found]
+    return as_real_images(Dataset(path, "folders", "generation", ("image",), tuple(samples)))
 
 
 def _sample(root: Path, folder: Path, image: str, target: Labels, split: Split | None, group_by: str | None) -> Sample:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from manako import idx
 from manako.errors import ConfigError, DataError
+from manako.formats._real_image import as_real_images
 from manako.paths import printable
 from manako.types import Dataset, Labels, Sample, Split
 
-TASKS = ("classification",)
+TASKS = ("classification", "generation")
 _SPLITS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "val"), ("t10k", "test"), ("test", "test"))
 
 
@@ -41,7 +42,8 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
             Sample(f"{name}#{number}", images, truths[label], number, None, split)
             for number, label in enumerate(part.tolist())
         ]
-    return Dataset(path, "idx", task, classes, tuple(samples))
+    dataset = Dataset(path, "idx", task, classes, tuple(samples))
+    return as_real_images(dataset) if task == "generation" else dataset
 
 
 def _labels_of(images: Path) -> Path:

@@ -16,7 +16,8 @@ VERDICTS = {
     Verdict.OVER_FITTING: ("⚠", "warn"),
     Verdict.DIVERGING: ("✖", "bad"),
 }
-_PLAIN = ("nll", "abs_rel", "rmse", "log10", "pixel_error")  # metrics that are not fractions start with one of these
+# Metrics that are not fractions start with one of these.
+_PLAIN = ("nll", "abs_rel", "rmse", "log10", "pixel_error", "fid_", "kid_")
 
 
 def metric_name(name: str) -> str:

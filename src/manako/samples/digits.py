@@ -53,6 +53,22 @@ def write_digits(folder: Path, count_per_class: int | None = None, size: int = 3
     return folder
 
 
+def write_some_digits(folder: Path, *, seed: int, count: int, size: int = 28) -> Path:
+    """Write `count` different digits drawn by `seed`, as many of each as can be, into a sub-folder a digit: white ink
+    on black, `size` x `size` pixels, grey."""
+    from PIL import Image
+
+    images, labels = load_digits()
+    order = np.random.default_rng(seed).permutation(len(labels))
+    of_digit = [order[labels[order] == digit].tolist() for digit in range(10)]
+    turns = [of_digit[number % 10][number // 10] for number in range(count)]
+    for number, index in enumerate(turns):
+        path = folder / str(labels[index]) / f"{number:05}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(images[index]).resize((size, size), Image.Resampling.BICUBIC).save(path)
+    return folder
+
+
 def _part(position: float) -> str:
     """The part of an image that stands at `position` (0 to 1) among those of its class."""
     train, val = 0.7, 0.15

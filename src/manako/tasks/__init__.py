@@ -70,6 +70,8 @@ class Task(ABC, Generic[Result]):
     """How images are brought to the network's size: "letterbox" where every pixel counts."""
     dense: ClassVar[bool] = False
     """Whether a prediction is as large as an image, so that only a few are ever held at once."""
+    on_sheet: ClassVar[int] = 0
+    """Predictions of each look at the validation images that `sheet` shows."""
 
     def of(self, skeleton: Skeleton | None) -> Task[Result]:
         """The task for data with this skeleton: poses need it, the others don't."""
@@ -152,6 +154,14 @@ class Task(ABC, Generic[Result]):
     def promise(self, settings: Mapping[str, float]) -> tuple[str, Json] | None:
         """What a calibrated model lets expect, as (message key, facts), for the report and the summary of `predict`;
         None where nothing can be promised."""
+        return None
+
+    def sheet(self, predictions: Sequence[Result]) -> Image.Image:
+        """One picture of some predictions of a look, always of the same images: how the model learns, look by look."""
+        raise NotImplementedError
+
+    def alarm(self, looks: Sequence[Mapping[str, float]]) -> tuple[str, dict[str, object]] | None:
+        """What the metrics of all looks so far should warn of while there is time, as (message key, facts)."""
         return None
 
     def watch(self) -> Watch[Result] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -13,9 +15,10 @@ from torch import Tensor
 
 from manako.blocks.model import Model
 from manako.config import RunConfig
-from manako.console import bar
+from manako.console import bar, say
 from manako.errors import DivergedError
 from manako.messages import message
+from manako.paths import atomic_write
 from manako.run_folder import RunFolder
 from manako.runtime.card import ModelCard
 from manako.tasks import Task
@@ -114,6 +117,7 @@ class _Loop:
         self.model, self.task, self.data, self.config, self.card = model, task, data, config, card
         self.run, self.hardware, self.processes, self.state = run, hardware, processes, state
         self.losses: list[Tensor] = []
+        self.looked: list[Mapping[str, float]] = []
         model.to(hardware.device, memory_format=hardware.layout)  # type: ignore[call-overload]
         processes.share(model)
         self.feed = make_feed(
@@ -309,8 +313,22 @@ class _Loop:
             self.keeper.take_best({**seen.metrics, "loss": loss})
         self.keeper.add_line(line)
         self.teller.look(line, better=better)
+        self._show(seen)
         self.looks.looked(began=began, ended=self.budget.elapsed)
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
+
+    def _show(self, seen: Look) -> None:
+        """A sheet of what was predicted, where the task has one; and what the task is alarmed by, once."""
+        if seen.shown:
+            folder = self.run.path / "figures"
+            folder.mkdir(exist_ok=True)
+            picture = io.BytesIO()
+            self.task.sheet(seen.shown).save(picture, "PNG")
+            atomic_write(folder / f"samples-{len(self.keeper.history):03}.png", picture.getvalue())
+        before, self.looked = self.task.alarm(self.looked), [*self.looked, seen.metrics]
+        alarm = self.task.alarm(self.looked)
+        if alarm and not before:
+            say(alarm[0], **alarm[1])
 
     def _better(self, score: float, loss: float) -> bool:
         """The latest look wins among those that differ from the highest by less than chance (one standard error).

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call
@@ -24,11 +25,13 @@ PIXELS = 256 * 96 * 96  # looked at in one go
 
 @dataclass(frozen=True)
 class Look:
-    """What one look showed. score: the task's main metric; NaN where these images can't tell it."""
+    """What one look showed. score: the task's main metric; NaN where these images can't tell it. shown: predictions
+    of always the same images, where the task wants a sheet of them."""
 
     loss: float
     score: float
     metrics: Mapping[str, float]
+    shown: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,6 +53,8 @@ class Judge:
         """
         total, mass = 0.0, 0.0
         measures: list[Any] = []
+        shown: list[Any] = []
+        chosen = set(np.linspace(0, len(self.cache) - 1, self.task.on_sheet).astype(int).tolist())
         keys = [output.key for output in self.task.outputs]
         device = torch.device(self.hardware.device)
         for part, outputs in model_outputs(self.model, self.cache, hardware=self.hardware, weights=weights):
@@ -62,9 +67,10 @@ class Judge:
                 return Look(math.nan, math.nan, {})
             arrays = {key: as_array(outputs[key]) for key in keys}
             predictions = self.task.decode(arrays, frames, self.settings)
+            shown += [found for place, found in enumerate(predictions, part.start) if place in chosen]
             measures += [self.task.measure(p, t, self.classes) for p, t in zip(predictions, truths, strict=True)]
         evaluation = self.task.summarise(measures, self.classes, intervals=False)
-        return Look(total / mass, evaluation.main.value, evaluation.metrics)
+        return Look(total / mass, evaluation.main.value, evaluation.metrics, shown)
 
 
 @torch.no_grad()

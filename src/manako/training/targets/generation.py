@@ -1,0 +1,92 @@
+"""What a generator learns from: the images themselves; of what is true of them only their class. And the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from manako.config import RunConfig
+from manako.types import Dataset, Frame, Generated
+
+if TYPE_CHECKING:
+    from manako.training.plan import DataFacts
+
+# Two players: no momentum that overshoots, no decay, weights averaged over the last part of the run.
+RECIPE: Mapping[str, Any] = {
+    "optimiser": "adamw",
+    "lr": 5e-4,
+    "momentum": 0.5,
+    "weight_decay": 0.0,
+    "schedule": "linear",
+    "warmup": 0.02,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
+    "augment": "none",
+    "ema": 0.1,
+    "freeze": 0.0,
+    "frozen_stages": 0,
+    "fixed_norms": False,
+    "layer_decay": 1.0,
+    "clip": 0.0,
+    "batch": "64",
+}
+SMALLEST, LARGEST = 16, 64  # pixels a side
+COMPACT = True
+
+
+@dataclass(frozen=True, eq=False)
+class GenerationTargets:
+    """class_id: (N,) int64."""
+
+    moves: ClassVar[bool] = False
+    class_id: Tensor
+
+    @property
+    def mass(self) -> float:
+        return float(len(self.class_id))
+
+    def __len__(self) -> int:
+        return len(self.class_id)
+
+    def to(self, device: torch.device) -> GenerationTargets:
+        return GenerationTargets(self.class_id.to(device, non_blocking=True))
+
+    def take(self, index: Tensor) -> GenerationTargets:
+        return GenerationTargets(self.class_id[index])
+
+    def mix(self, order: Tensor, share: Tensor) -> GenerationTargets:
+        """Of two images in one, the class of the one that can be seen better."""
+        return GenerationTargets(torch.where(share >= 0.5, self.class_id, self.class_id[order]))
+
+    def warp(self, matrices: Tensor, size: tuple[int, int]) -> GenerationTargets:
+        return self
+
+
+def collate(
+    truths: Sequence[Generated],
+    frames: Sequence[Frame],
+    *,
+    classes: int,
+    size: tuple[int, int],
+    label_smoothing: float = 0.0,
+    class_weights: Tensor | None = None,
+) -> GenerationTargets:
+    return GenerationTargets(torch.tensor([truth.class_id for truth in truths], dtype=torch.int64))
+
+
+def classes_of(targets: Sequence[Any]) -> None:
+    """Classes are told to the generator, not predicted: nothing to balance, no mirror test."""
+
+
+def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
+    """Every open setting, from the size and the colours of the images."""
+    return {
+        **RECIPE,
+        "model": config.model or "gan",
+        "imgsz": max(SMALLEST, min(LARGEST, facts.side)) // 4 * 4,
+        "channels": 1 if facts.grey else 3,
+    }
