@@ -14,6 +14,7 @@ from torch import Tensor
 from manako.config import RunConfig
 from manako.errors import ImageError
 from manako.images import image_size
+from manako.training.hardware import choose_device
 from manako.types import Dataset, Frame, TextLine
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
     width = config.imgsz or line_width(dataset)
     return {
         **RECIPE,
-        "model": config.model or "crnn",
+        "model": config.model or ("crnn_small" if choose_device(config.device) == "cpu" else "crnn"),
         "imgsz": width,
         "aspect": width / HEIGHT,
         "channels": 1 if facts.grey else 3,
