@@ -100,6 +100,12 @@ def test_a_run_says_why_it_chose_each_setting(task: Task[Any], dataset: Dataset)
     assert all(message(reason.code, **reason.facts) for reason in reasons)
 
 
+def test_a_budget_is_taken_as_it_is_given(dataset: Dataset) -> None:
+    minutes, _ = make_plan(RunConfig(data=str(dataset.root), minutes=3), dataset)
+    epochs, _ = make_plan(RunConfig(data=str(dataset.root), epochs=2), dataset)
+    assert (minutes.minutes, minutes.epochs) == (3, None) and (epochs.minutes, epochs.epochs) == (None, 2)
+
+
 def test_the_truth_scores_perfectly(task: Task[Any], dataset: Dataset) -> None:
     truths = truths_of(dataset)
     found = task.evaluate(truths, truths, dataset.classes)

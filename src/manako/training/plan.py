@@ -105,6 +105,8 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     open_settings.setdefault("aspect", round(facts.aspect, 4) if whole else 1.0)
     if config.epochs is not None or (config.minutes is None and "epochs" in recipe):
         open_settings.pop("minutes")
+    if config.minutes is not None:
+        open_settings.pop("epochs", None)
     if str(open_settings["batch"]).isdecimal():
         open_settings["batch"] = str(min(int(open_settings["batch"]), max(LEAST_BATCH, facts.count // 8)))
     chosen = {n: v for n, v in open_settings.items() if getattr(config, n) in (None, "auto")}
