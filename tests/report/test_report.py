@@ -18,11 +18,11 @@ from manako.images import Preprocess
 from manako.messages import message, set_language
 from manako.report import ReportContent, curves_text, evaluation_text, write_report
 from manako.report.text import display_width, pad, sparkline
-from manako.report.words import VERDICTS
+from manako.report.words import VERDICTS, with_intervals
 from manako.runtime.card import ModelCard
 from manako.runtime.evaluate import Evaluated
 from manako.tasks import get_task
-from manako.types import Dataset, Frame, Labels, Problem, Sample
+from manako.types import Dataset, Evaluation, Frame, Labels, Problem, Sample, Score
 
 EVIL = "<script>alert(1)</script>"
 CLASSES = ("猫", EVIL, "\"' onerror=alert(1) x='", "dog&cat")
@@ -243,3 +243,13 @@ def test_sparkline() -> None:
     assert sparkline(list(range(80)), 8, pool=[0, 79]) == "▁▂▃▄▅▆▇█"
     assert sparkline([1, float("nan"), 1], 8, pool=[1]) == "▅·▅"
     assert pad("検証", 6) == "検証  " and display_width("検証ab") == 6
+
+
+def test_ends_of_intervals_stand_beside_their_metric() -> None:
+    metrics = {"accuracy": 0.5, "dice": 0.8, "dice_low": 0.7, "dice_high": 0.9, "ece": 0.1}
+    found = Evaluation(Score("accuracy", 0.5, 0.4, 0.6), metrics, {}, 10)
+    assert [(name, interval) for name, _, interval in with_intervals(found)] == [
+        ("accuracy", "40.00 % – 60.00 %"),
+        ("dice", "70.00 % – 90.00 %"),
+        ("ece", ""),
+    ]

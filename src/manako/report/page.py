@@ -19,6 +19,7 @@ from manako.report.words import (
     metric_name,
     metric_value,
     setting_value,
+    with_intervals,
 )
 from manako.tasks import task_of
 from manako.types import SPLITS, Detections, Labels
@@ -139,17 +140,14 @@ def _metrics_note(content: ReportContent) -> str:
 
 
 def _metrics(content: ReportContent) -> list[Part]:
-    found = content.evaluated.evaluation
-    main = found.main
-    interval = f"{metric_value(main.name, main.low)} – {metric_value(main.name, main.high)}"
     return [
         {
             "name": metric_name(name),
             "value": metric_value(name, value),
-            "interval": interval if name == main.name else "",
+            "interval": interval,
             "meaning": metric_meaning(name),
         }
-        for name, value in found.metrics.items()
+        for name, value, interval in with_intervals(content.evaluated.evaluation)
     ]
 
 

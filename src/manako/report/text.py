@@ -10,7 +10,7 @@ import numpy as np
 
 from manako.doctor.curves import Reading
 from manako.messages import message
-from manako.report.words import VERDICTS, metric_name, metric_value
+from manako.report.words import VERDICTS, metric_name, metric_value, with_intervals
 from manako.runtime.evaluate import Evaluated
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -67,9 +67,9 @@ def evaluation_text(found: Evaluated) -> str:
         "split": message(f"report.split.{found.split}"),
     }
     lines = [message("report.main_line", **facts)]
-    others = [(metric_name(n), metric_value(n, v)) for n, v in evaluation.metrics.items() if n != main.name]
-    room = max((display_width(name) for name, _ in others), default=0)
-    lines += [f"  {pad(name, room)}  {value:>9}" for name, value in others]
+    others = [(metric_name(n), metric_value(n, v), i) for n, v, i in with_intervals(evaluation) if n != main.name]
+    room = max((display_width(name) for name, _, _ in others), default=0)
+    lines += [f"  {pad(name, room)}  {value:>9}" + f"  ({i})" * bool(i) for name, value, i in others]
     lines += _weakest(found) + _confused(found)
     if found.skipped:
         first = found.skipped[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from manako.doctor.curves import Verdict
 from manako.messages import catalogue, language, message
+from manako.types import Evaluation
 
 # How a verdict is shown: its sign and its tone. Colour is never the only sign: the word stands beside it.
 VERDICTS = {
@@ -22,6 +24,18 @@ _PLAIN = ("nll", "abs_rel", "rmse", "log10", "pixel_error", "fid_", "kid_")
 
 def metric_name(name: str) -> str:
     return _or(f"metric.{name}", name)
+
+
+def with_intervals(evaluation: Evaluation) -> Iterator[tuple[str, float, str]]:
+    """Name, value and interval ("" where there is none) of each metric; `x_low`, `x_high` are the interval of `x`."""
+    main, metrics = evaluation.main, evaluation.metrics
+    ends = {name: (metrics[f"{name}_low"], metrics[f"{name}_high"]) for name in metrics if f"{name}_low" in metrics}
+    ends[main.name] = main.low, main.high
+    inner = {f"{name}_{end}" for name in ends for end in ("low", "high")}
+    for name, value in metrics.items():
+        if name not in inner:
+            low_high = [metric_value(name, end) for end in ends.get(name, ())]
+            yield name, value, " – ".join(low_high)
 
 
 def metric_meaning(name: str) -> str:
