@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# How many processes run the tests.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 # On a machine without an NVIDIA card, `make demo TORCH=cpu` fetches the much smaller CPU build of PyTorch.
 TORCH ?= default
 PIP_FLAGS = $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.org/whl/cpu)
@@ -21,7 +23,7 @@ demo: install ## train on real images that come with Manako and open the eyes: r
 	$(BIN)/manako demo
 
 test: install ## run the tests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadscope --cov --cov-report=term:skip-covered
 	@echo "All tests passed. Next: make demo, or manako train YOUR_FOLDER (activate with: source $(BIN)/activate)"
 
 check: install ## lint, types, the border between the two halves
