@@ -107,7 +107,7 @@ def test_a_map_comes_back_to_the_images_pixels(height: int, width: int, size: tu
     assert found.shape == (height, width)
     inner = (slice(height // 4, -(height // 4)), slice(width // 4, -(width // 4)))
     wanted = ramp(np.arange(width) + 0.5, np.arange(height)[:, None] + 0.5)
-    np.testing.assert_allclose(found[inner], wanted[inner], atol=2e-3)
+    np.testing.assert_allclose(found[inner], wanted[inner], atol=5e-3)  # half a pixel of the slope
 
 
 @settings(max_examples=25, deadline=None)
@@ -129,8 +129,9 @@ def test_targets_follow_the_image(height: int, width: int, seed: int) -> None:
     place = (centres - whole[:, 2]) @ np.linalg.inv(whole[:, :2]).T
     wanted = ramp((place[..., 0] - frame.left) / frame.scale_x, (place[..., 1] - frame.top) / frame.scale_y) / zoom
     known = np.isfinite(moved)
-    cell = 2.1 * (0.01 / frame.scale_x + 0.02 / frame.scale_y) / zoom  # nearest neighbours: off by up to a cell
-    assert np.abs(moved - wanted)[known].max(initial=0) <= cell
+    # Nearest neighbours twice: off by up to half a pixel of the image, then by up to half a cell of two.
+    across, down = 0.55 + 1.1 / frame.scale_x, 0.55 + 1.1 / frame.scale_y
+    assert np.abs(moved - wanted)[known].max(initial=0) <= (0.01 * across + 0.02 * down) / zoom
     margin = ((place - (frame.left, frame.top)) / (frame.scale_x, frame.scale_y) - 4 > 0).all(-1)
     margin &= ((place - (frame.left, frame.top)) / (frame.scale_x, frame.scale_y) + 8 < (width, height)).all(-1)
     assert known[margin].all()
