@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from manako.config import RunConfig
 from manako.models import find_model
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Depth, Frame
 
 if TYPE_CHECKING:
@@ -20,22 +21,11 @@ if TYPE_CHECKING:
 
 COMPACT = False  # read again for each batch: maps of a whole split are as large as its images
 STRIDE = 2  # of the network's pixels, a cell of the map
-RECIPE: dict[str, Any] = {
-    "optimiser": "adamw",
-    "lr": 1e-3,
-    "momentum": 0.9,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
+RECIPE: Mapping[str, Any] = {
+    **ADAMW,
     "warmup": 0.15,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
-    "augment": "light",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
     "fixed_norms": True,
     "layer_decay": 0.9,
-    "clip": 1.0,
     "batch": "8",
 }
 TRANSFORMER = {"lr": 1e-4, "layer_decay": 0.85, "fixed_norms": False}

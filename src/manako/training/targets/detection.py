@@ -14,6 +14,7 @@ from torch import Tensor
 from manako.blocks.boxes import area
 from manako.config import RunConfig
 from manako.training.hardware import choose_device
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Detections, Frame
 
 if TYPE_CHECKING:
@@ -114,17 +115,8 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 
 
 RECIPE: Mapping[str, Any] = {
-    "optimiser": "adamw",
+    **ADAMW,
     "lr": 4e-3,
-    "momentum": 0.9,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
-    "warmup": 0.1,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
-    "augment": "light",
-    "ema": 0.1,
-    "freeze": 0.0,
     "frozen_stages": 1,
     "fixed_norms": False,  # the model itself fixes those of its pretrained encoder; the rest has none to keep
     "layer_decay": 0.8,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, Generated
 
 if TYPE_CHECKING:
@@ -17,20 +18,13 @@ if TYPE_CHECKING:
 
 # Two players: no momentum that overshoots, no decay, weights averaged over the last part of the run.
 RECIPE: Mapping[str, Any] = {
-    "optimiser": "adamw",
+    **ADAMW,
     "lr": 5e-4,
     "momentum": 0.5,
     "weight_decay": 0.0,
     "schedule": "linear",
     "warmup": 0.02,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
     "augment": "none",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
-    "fixed_norms": False,
-    "layer_decay": 1.0,
     "clip": 0.0,
     "batch": "64",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from manako.config import RunConfig
 from manako.errors import ImageError
 from manako.images import image_size
 from manako.training.hardware import choose_device
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, TextLine
 
 if TYPE_CHECKING:
@@ -25,24 +26,12 @@ HEIGHT = 32  # pixels of the network's images
 WIDEST = 1024
 STEP = 32  # widths are multiples of it
 SAMPLED = 500
-RECIPE: dict[str, Any] = {
-    "optimiser": "adamw",
-    "lr": 1e-3,
-    "momentum": 0.9,
+RECIPE: Mapping[str, Any] = {
+    **ADAMW,
     "weight_decay": 0.01,
-    "schedule": "one_cycle",
     "warmup": 0.15,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
-    "augment": "light",
     "flip": "off",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
-    "fixed_norms": False,
-    "layer_decay": 1.0,
     "clip": 5.0,
-    "batch": "16",
 }
 
 

@@ -14,28 +14,16 @@ import torch
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, Poses, Skeleton
 
 if TYPE_CHECKING:
     from manako.training.plan import DataFacts
 
 FINE_TUNE: Mapping[str, Any] = {
-    "optimiser": "adamw",
+    **ADAMW,
     "lr": 2e-3,
-    "momentum": 0.9,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
-    "warmup": 0.1,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
     "augment": "medium",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
-    "fixed_norms": False,
-    "layer_decay": 1.0,
-    "clip": 1.0,
-    "batch": "16",
 }
 COMPACT = True  # a target is a few numbers a point
 LARGEST = 384  # pixels of the longer side

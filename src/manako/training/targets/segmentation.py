@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from manako.config import RunConfig
+from manako.training.recipes import ADAMW
 from manako.types import IGNORE, Dataset, Deferred, Frame, Segmentation
 
 if TYPE_CHECKING:
@@ -101,21 +102,9 @@ def class_counts(targets: Sequence[Segmentation | Deferred], *, classes: int) ->
 
 
 RECIPE: Mapping[str, Any] = {
-    "optimiser": "adamw",
+    **ADAMW,
     "lr": 2e-3,
-    "momentum": 0.9,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
-    "warmup": 0.1,
-    "label_smoothing": 0.0,
-    "mixup": 0.0,
     "augment": "medium",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
-    "fixed_norms": False,
-    "layer_decay": 1.0,
-    "clip": 1.0,
     "batch": "8",
 }
 UNNORMALISED = ("unet_published",)  # no batch normalisation: a lower rate, to be safe
