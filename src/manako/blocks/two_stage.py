@@ -8,10 +8,11 @@ number of candidates, so that the graph can be exported for any number of images
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+import torchvision
 from torch import Tensor, nn
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import fastrcnn_loss
@@ -29,9 +30,10 @@ from manako.blocks.candidates import (
     survivors,
     within,
 )
-from manako.blocks.detectors import as_lists
+from manako.blocks.detectors import as_lists, take_channels
 from manako.blocks.layers import parameter_stages
 from manako.blocks.model import Model
+from manako.blocks.torchvision_weights import imagenet_pixels, load_imagenet
 
 if TYPE_CHECKING:
     from manako.training.targets.detection import DetectionTargets
@@ -54,6 +56,21 @@ class TwoStage(Model):
     unordered: ClassVar[tuple[str, ...]] = ("proposals", "proposal_scores", "class_logits", "class_deltas")
     """Outputs whose rows rounding may put in another order."""
     network: Any
+
+    def take_network(self, name: str, *, channels: int, weights: str, last: Sequence[str], **sizes: int) -> None:
+        """torchvision's network called `name`, and, where asked for, what it learned from COCO.
+
+        last: parts of the names of the layers whose size follows from the classes. sizes: of torchvision's constructor.
+        """
+        self.mean, self.std = imagenet_pixels(channels)
+        self.network = torchvision.models.get_model(name, weights=None, weights_backbone=None, **sizes)
+        take_channels(self.network, channels)
+        if weights == "auto":
+            names = (own for own, _ in self.network.named_parameters())
+            head = tuple(own for own in names if any(part in own for part in last))
+            load_imagenet(self, name, head=head, learned_from="COCO")
+            if self.pretrained and name.endswith("_resnet50_fpn"):
+                exact_variances(self.network.backbone)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         maps: dict[str, Tensor] = self.network.backbone(images)

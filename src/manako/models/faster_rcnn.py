@@ -11,15 +11,13 @@ mobilenet_v3_large_fpn 32.8, mobilenet_v3_large_320_fpn 22.8.
 
 from __future__ import annotations
 
-import torchvision
 from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
 
-from manako.blocks.detectors import Lite0Pyramid, take_channels, take_over
+from manako.blocks.detectors import Lite0Pyramid, take_over
 from manako.blocks.folding import fix_norms
 from manako.blocks.layers import check_imgsz, check_range, check_variant
 from manako.blocks.pretrained import start
-from manako.blocks.torchvision_weights import imagenet_pixels, load_imagenet
-from manako.blocks.two_stage import TwoStage, exact_variances
+from manako.blocks.two_stage import TwoStage
 
 TASKS = ("detection",)
 VARIANTS = {
@@ -62,16 +60,9 @@ class FasterRcnn(TwoStage):
             )
             take_over(self, backbone.body)
         else:
-            self.mean, self.std = imagenet_pixels(channels)
-            build = torchvision.models.get_model
-            given = {"num_classes": classes + 1, "box_batch_size_per_image": regions}
-            self.network = build(network, weights=None, weights_backbone=None, **given)
-            take_channels(self.network, channels)
-            if weights == "auto":
-                head = tuple(n for n, _ in self.network.named_parameters() if "roi_heads.box_predictor" in n)
-                load_imagenet(self, network, head=head, learned_from="COCO")
-                if self.pretrained and network == "fasterrcnn_resnet50_fpn":
-                    exact_variances(self.network.backbone)
+            last = ("roi_heads.box_predictor",)
+            sizes = {"num_classes": classes + 1, "box_batch_size_per_image": regions}
+            self.take_network(network, channels=channels, weights=weights, last=last, **sizes)
         if self.pretrained and weights == "auto":
             fix_norms(self.network.backbone)
         start(self, weights)

@@ -11,19 +11,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torchvision.models.detection.keypoint_rcnn import KeypointRCNN, KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.roi_heads import keypointrcnn_loss
 from torchvision.ops import box_iou
 
 from manako.blocks.candidates import numbered, pool_regions
-from manako.blocks.detectors import Lite0Pyramid, take_channels, take_over
+from manako.blocks.detectors import Lite0Pyramid, take_over
 from manako.blocks.folding import fix_norms
 from manako.blocks.layers import check_imgsz, check_variant
 from manako.blocks.pretrained import start
-from manako.blocks.torchvision_weights import imagenet_pixels, load_imagenet
-from manako.blocks.two_stage import Truths, TwoStage, exact_variances
+from manako.blocks.two_stage import Truths, TwoStage
 
 if TYPE_CHECKING:
     from manako.training.targets.pose import PoseTargets
@@ -71,15 +69,8 @@ class KeypointRcnn(TwoStage):
             self.network = KeypointRCNN(backbone, 2, keypoint_head=head, keypoint_predictor=predictor, **counts)
             take_over(self, backbone.body)
         else:
-            self.mean, self.std = imagenet_pixels(channels)
-            build = torchvision.models.get_model
-            self.network = build(network, weights=None, weights_backbone=None, num_classes=2, num_keypoints=classes)
-            take_channels(self.network, channels)
-            if weights == "auto":
-                own = tuple(n for n, _ in self.network.named_parameters() if "keypoint_predictor" in n)
-                load_imagenet(self, network, head=own, learned_from="COCO")
-                if self.pretrained:
-                    exact_variances(self.network.backbone)
+            last, sizes = ("keypoint_predictor",), {"num_classes": 2, "num_keypoints": classes}
+            self.take_network(network, channels=channels, weights=weights, last=last, **sizes)
         if self.pretrained and weights == "auto":
             fix_norms(self.network.backbone)
         start(self, weights)

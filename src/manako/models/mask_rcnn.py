@@ -19,12 +19,11 @@ from torchvision.models.detection.mask_rcnn import MaskRCNN, MaskRCNNHeads, Mask
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
 
 from manako.blocks.candidates import numbered, pool_regions, rows_where
-from manako.blocks.detectors import Lite0Pyramid, as_lists, take_channels, take_over
+from manako.blocks.detectors import Lite0Pyramid, as_lists, take_over
 from manako.blocks.folding import fix_norms
 from manako.blocks.layers import check_imgsz, check_range, check_variant
 from manako.blocks.pretrained import start
-from manako.blocks.torchvision_weights import imagenet_pixels, load_imagenet
-from manako.blocks.two_stage import Truths, TwoStage, exact_variances
+from manako.blocks.two_stage import Truths, TwoStage
 
 if TYPE_CHECKING:
     from manako.training.targets.instances import InstanceTargets
@@ -70,17 +69,9 @@ class MaskRcnn(TwoStage):
             )
             take_over(self, backbone.body)
         else:
-            self.mean, self.std = imagenet_pixels(channels)
-            build = torchvision.models.get_model
-            given = {"num_classes": classes + 1, "box_batch_size_per_image": regions}
-            self.network = build(network, weights=None, weights_backbone=None, **given)
-            take_channels(self.network, channels)
-            if weights == "auto":
-                last = ("roi_heads.box_predictor", "mask_fcn_logits")
-                head = tuple(n for n, _ in self.network.named_parameters() if any(part in n for part in last))
-                load_imagenet(self, network, head=head, learned_from="COCO")
-                if self.pretrained and network == "maskrcnn_resnet50_fpn":
-                    exact_variances(self.network.backbone)
+            last = ("roi_heads.box_predictor", "mask_fcn_logits")
+            sizes = {"num_classes": classes + 1, "box_batch_size_per_image": regions}
+            self.take_network(network, channels=channels, weights=weights, last=last, **sizes)
         if self.pretrained and weights == "auto":
             fix_norms(self.network.backbone)
         start(self, weights)
