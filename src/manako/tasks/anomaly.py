@@ -171,7 +171,8 @@ def _place(found: Map, frame: Frame) -> tuple[float, float, float, float]:
         (frame.width, frame.scale_x, frame.left, found.shape[1]),
         (frame.height, frame.scale_y, frame.top, found.shape[0]),
     ):
-        step = cells / max(1.0, round(size * scale + 2 * start))
+        stride = max(1, round((size * scale + 2 * start) / cells))  # the ground may be a pixel wider on one side
+        step = 1 / stride
         ends.append((max(0.0, start * step), min(float(cells), (start + size * scale) * step)))
     (left, right), (top, bottom) = ends
     return left, top, right, bottom
