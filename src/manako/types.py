@@ -262,6 +262,65 @@ class TextLine:
 
 
 @dataclass(frozen=True, eq=False)
+class TextRegions:
+    """Lines of text (or words) in one image. Truth has score 1. There may be none (a blank page).
+
+    polygons: each (K, 2) float32, x before y, K >= 3; a quadrilateral begins where its text begins (top left of upright
+    text) and goes on clockwise. score: (N,) float32, 0..1. texts: what each says, None where unknown; None: all are.
+    ignored: (N,) bool, text that can't be read ("###"), neither hit nor missed; None: none is. text_score: (N,)
+    float32, 0..1, how sure the readings are; None: truth, or not read. The lines of a page that was read are in
+    reading order.
+    """
+
+    polygons: tuple[NDArray[np.float32], ...]
+    score: NDArray[np.float32]
+    texts: tuple[str | None, ...] | None = None
+    ignored: NDArray[np.bool_] | None = None
+    text_score: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        for polygon in self.polygons:
+            if polygon.ndim != 2 or polygon.shape[1] != 2 or len(polygon) < 3 or not np.isfinite(polygon).all():
+                raise ValueError(f"a polygon must be finite, (K, 2), K >= 3, not {polygon.shape}")
+        count = len(self.polygons)
+        for name in ("score", "texts", "ignored", "text_score"):
+            value = getattr(self, name)
+            if value is not None and len(value) != count:
+                raise ValueError(f"{name} has {len(value)} entries for {count} regions")
+        if not np.isfinite(self.score).all():
+            raise ValueError("score must be finite")
+
+    def __len__(self) -> int:
+        return len(self.polygons)
+
+    @classmethod
+    def truth(
+        cls,
+        polygons: Sequence[NDArray[np.float32]],
+        texts: Sequence[str | None] | None = None,
+        ignored: NDArray[np.bool_] | None = None,
+    ) -> TextRegions:
+        """Known regions: score 1."""
+        known = None if texts is None else tuple(texts)
+        return cls(tuple(polygons), np.ones(len(polygons), np.float32), known, ignored)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> TextRegions:
+        """The regions at `index`, in its order."""
+        rows = np.arange(len(self))[index].tolist()
+        return TextRegions(
+            tuple(self.polygons[i] for i in rows),
+            self.score[rows],
+            None if self.texts is None else tuple(self.texts[i] for i in rows),
+            None if self.ignored is None else self.ignored[rows],
+            None if self.text_score is None else self.text_score[rows],
+        )
+
+    def relabel(self, ids: NDArray[np.int64]) -> TextRegions:
+        """There is one class, "text"."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
 class Generated:
     """An image that was made. Truth is a real one, cut to the middle square. image: (H, W, C) uint8, C 1 or 3."""
 
@@ -279,7 +338,7 @@ class Generated:
 
 
 # Each new task adds its result type above and here.
-Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine | Generated
+Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine | TextRegions | Generated
 
 
 class Deferred(Protocol):
