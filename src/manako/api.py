@@ -143,6 +143,7 @@ def predict(
     device: str = "auto",
     confidence: float | None = None,
     iou: float | None = None,
+    threshold: float | None = None,
     tile: Tile | None = None,
     overlap: int | None = None,
     every: int = 1,
@@ -164,7 +165,8 @@ def predict(
     standard output) one line an image, or labels in another `format`.
 
     confidence, iou: of objects, the score from which on they are shown, and how much two of one class may overlap, in
-    place of those chosen on the validation images.
+    place of those chosen on the validation images. threshold: of anomalies, the score over which an image is called a
+    defect, in place of 0.5.
     tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
     size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
     count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
@@ -185,7 +187,7 @@ def predict(
     named, folder = list(sources), Path(out) if out else None
     with quiet(not verbose):
         job = predict_sources(
-            load(model, device=device).with_settings(confidence=confidence, iou=iou),
+            load(model, device=device).with_settings(confidence=confidence, iou=iou, threshold=threshold),
             named,
             batch=batch,
             max_pixels=max_pixels,

@@ -147,17 +147,22 @@ class Segmentation:
 class Anomaly:
     """How unusual an image is. Truth has score 0 or 1, and a heat map of 0 and 1 where the place is known.
 
-    score: 0..1 (0.5 at the threshold). heatmap: (H, W) float32, on the same scale, or None. kind: the defect's name,
-    known for truth only; "" for normal images.
+    score: 0..1 (0.5 at the threshold that was measured). heatmap: (H, W) float32, on the same scale, or None. kind: the
+    defect's name, known for truth only; "" for normal images. threshold: a score over it is called a defect.
     """
 
     score: float
     heatmap: NDArray[np.float32] | None = None
     kind: str = ""
+    threshold: float = 0.5
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.score) or (self.heatmap is not None and self.heatmap.ndim != 2):
             raise ValueError("score must be finite and heatmap (H, W)")
+
+    @property
+    def defective(self) -> bool:
+        return self.score > self.threshold
 
     def relabel(self, ids: NDArray[np.int64]) -> Anomaly:
         return self

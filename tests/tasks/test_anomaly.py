@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
 
-from manako.errors import DataError, LabelError
+from manako.errors import DataError, LabelError, UsageError
 from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.metrics.anomaly import BINS, Areas, measure_image
@@ -292,3 +292,36 @@ def test_generated_surfaces_have_exact_masks(tmp_path: Path) -> None:
     kinds = {t.kind for t in truths if isinstance(t, Anomaly) and t.score}
     assert kinds == set(DEFECTS)
     assert all(t.heatmap is not None and t.heatmap.sum() >= 4 for t in truths if isinstance(t, Anomaly) and t.score)
+
+
+def test_a_person_may_choose_the_threshold(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scores stay; what is called a defect, and the regions, follow. What was promised is not said of another one."""
+    found = TASK.calibrate([(raw([1.0, 2, 3, 4]), [Frame(4, 4)] * 4, [Anomaly(0.0)] * 4)])
+    maps, frames = raw([found["threshold"] + 0.5]), [Frame(4, 4)]
+    for chosen, said in ((0.5, "defect"), (0.9, "normal"), (0.51, "defect")):
+        settings = TASK.choose(found, {"threshold": chosen})
+        (one,) = TASK.decode(maps, frames, settings)
+        (entry,) = TASK.as_json(one, CLASSES)
+        assert (entry["class"], entry["threshold"]) == (said, chosen)
+        assert bool(entry["regions"]) == (said == "defect")
+        assert one.score == TASK.decode(maps, frames, found)[0].score
+        assert (TASK.promise(settings) is None) == (chosen != 0.5)
+    with pytest.raises(UsageError) as caught:
+        TASK.choose(TASK.calibrate([]), {"threshold": 0.4})
+    assert caught.value.code == "anomaly.no_threshold" and "held out" in str(caught.value)
+    capsys.readouterr()
+
+
+@given(seeds, st.integers(1, 12))
+@settings(max_examples=25, deadline=None)
+def test_images_of_mixed_sizes_are_one_set(seed: int, count: int) -> None:
+    """Each through its own frame: a heat map always has the size of its own image."""
+    random = np.random.default_rng(seed)
+    frames, maps = [], []
+    for _ in range(count):
+        width, height = (int(v) for v in random.integers(9, 200, 2))
+        _, frame = Preprocess(64, 64, fit="letterbox").apply(Image.new("RGB", (width, height)))
+        frames.append(frame)
+        maps.append(random.random((16, 16)))
+    shown = TASK.decode({"map": np.array(maps, np.float32)}, frames, TASK.settings)
+    assert [p.heatmap.shape for p in shown if p.heatmap is not None] == [(f.height, f.width) for f in frames]

@@ -20,6 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help=message("config.device"))
     parser.add_argument("--confidence", type=_share, metavar="X", help=message("cli.confidence"))
     parser.add_argument("--iou", type=_share, metavar="X", help=message("cli.iou"))
+    parser.add_argument("--threshold", type=_share, metavar="X", help=message("cli.threshold"))
     large = parser.add_argument_group(message("cli.predict_large"))
     large.add_argument("--tile", type=_tile, metavar="N|auto", help=message("cli.tile"))
     large.add_argument("--overlap", type=int, metavar="N", help=message("cli.overlap"))
@@ -56,6 +57,7 @@ def run(arguments: Namespace) -> int:
         device=arguments.device,
         confidence=arguments.confidence,
         iou=arguments.iou,
+        threshold=arguments.threshold,
         tile=arguments.tile,
         overlap=arguments.overlap,
         every=arguments.every,

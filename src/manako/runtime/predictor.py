@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manako.errors import ImageError, ManakoError, UsageError
+from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS
 from manako.runtime.ahead import Opened, Picture, Source, Unreadable, in_batches, name_of, open_ahead
 from manako.runtime.engine import Engine
@@ -52,12 +52,9 @@ class Predictor:
     def with_settings(self, **chosen: float | None) -> Predictor:
         """The same with other numbers for the task's `settings`; None leaves one as it is. Raises UsageError where the
         task has no such setting."""
-        given = {name: value for name, value in chosen.items() if value is not None}
-        for name in given:
-            if name not in self.task.settings:
-                raise UsageError("predict.no_setting", name=name, task=self.task.name)
         changed = Predictor(self.engine, self.task)
-        changed.settings = {**self.settings, **given}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        changed.settings = self.task.choose(self.settings, given)
         return changed
 
     def predict(

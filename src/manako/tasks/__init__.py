@@ -85,6 +85,13 @@ class Task(ABC, Generic[Result]):
         """Settings with which `decode` gives the same answers to people, and may leave out what only scores need."""
         return settings
 
+    def choose(self, settings: Mapping[str, float], chosen: Mapping[str, float]) -> dict[str, float]:
+        """`settings` with the numbers that a person chose. Raises UsageError for what can't be chosen."""
+        for name in chosen:
+            if name not in self.settings:
+                raise UsageError("predict.no_setting", name=name, task=self.name)
+        return {**settings, **chosen}
+
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Result]]]) -> dict[str, float]:
         """The best `settings`, measured on validation data (never on test data): outputs, frames and truths, a few
         images at a time."""

@@ -20,10 +20,10 @@ def resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
     return np.asarray(image.resize(size, Image.Resampling.BILINEAR))
 
 
-def with_heat(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
-    """The heat map, 0..1 with the threshold at 0.5, over a grey version of the image; regions over it in boxes.
+def with_heat(image: Image.Image, heatmap: NDArray[np.float32], threshold: float = 0.5) -> Image.Image:
+    """The heat map, 0..1, over a grey version of the image; regions over the threshold in boxes.
 
-    Unremarkable places stay grey: the colours begin at half the threshold.
+    Unremarkable places stay grey: the colours begin at 0.25, half the threshold that was measured.
     """
     heat = resized(heatmap, image.size)[..., None]
     grey = np.asarray(image.convert("L").convert("RGB"), np.float32)
@@ -31,7 +31,7 @@ def with_heat(image: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     mixed = grey * (1 - share) + magnitude(heat[..., 0]).astype(np.float32) * share
     result = Image.fromarray(mixed.round().astype(np.uint8))
     pen, thick = ImageDraw.Draw(result), _thickness(image)
-    for region in regions_above(heat[..., 0], 0.5)[:50]:
+    for region in regions_above(heat[..., 0], threshold)[:50]:
         left, top, right, bottom = region.xyxy
         pen.rectangle((left - thick, top - thick, right + thick - 1, bottom + thick - 1), None, _BOX, thick)
     return result

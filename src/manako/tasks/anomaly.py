@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from manako.console import say
+from manako.errors import UsageError
 from manako.images import Fit
 from manako.metrics.anomaly import Areas, ImageMeasure, kind_scores, measure_image, threshold_scores
 from manako.metrics.drift import Drift
@@ -41,6 +42,7 @@ class AnomalyDetection(Task[Anomaly]):
         "pixel_threshold": 1.0,
         "pixel_spread": 1.0,
         "false_alarms": 1.0,
+        "called_from": 0.5,
     }
     columns: ClassVar[tuple[str, ...]] = ("class", "score")
     fit: ClassVar[Fit] = "letterbox"
@@ -49,6 +51,16 @@ class AnomalyDetection(Task[Anomaly]):
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Anomaly]:
         settings = {**self.settings, **settings}
         return [_decoded(found, frame, settings) for found, frame in zip(outputs["map"], frames, strict=True)]
+
+    def choose(self, settings: Mapping[str, float], chosen: Mapping[str, float]) -> dict[str, float]:
+        """A person's `threshold` is a score from 0 to 1. It means something only where normal images were held out."""
+        others = {name: value for name, value in chosen.items() if name != "threshold"}
+        found = super().choose(settings, others)
+        if "threshold" not in chosen:
+            return found
+        if settings.get("false_alarms", 1.0) >= 1:
+            raise UsageError("anomaly.no_threshold", threshold=chosen["threshold"])
+        return found | {"called_from": chosen["threshold"]}
 
     def calibrate(self, batches: Iterable[tuple[Outputs, Sequence[Frame], Sequence[Anomaly]]]) -> dict[str, float]:
         scores: list[tuple[float, float]] = []
@@ -72,6 +84,7 @@ class AnomalyDetection(Task[Anomaly]):
             "pixel_threshold": pixel_threshold,
             "pixel_spread": pixel_spread,
             "false_alarms": rate,
+            "called_from": 0.5,
         }
 
     def measure(self, prediction: Anomaly, truth: Anomaly, classes: Sequence[str]) -> ImageMeasure:
@@ -112,11 +125,11 @@ class AnomalyDetection(Task[Anomaly]):
 
         picture = image.convert("RGB")
         if prediction.heatmap is not None:
-            picture = with_heat(picture, prediction.heatmap)
+            picture = with_heat(picture, prediction.heatmap, prediction.threshold)
         name = _named(prediction, classes)
         if truth is None:
             return with_caption(picture, name, prediction.score)
-        right = (truth.score > 0.5) == (prediction.score > 0.5)
+        right = truth.defective == prediction.defective
         picture = with_outline(picture, truth.heatmap)
         return with_caption(picture, name, prediction.score, right=right, truth=_named(truth, classes))
 
@@ -133,7 +146,8 @@ class AnomalyDetection(Task[Anomaly]):
     def promise(self, settings: Mapping[str, float]) -> tuple[str, Json] | None:
         """The rate of false alarms that the held-out normal images let expect."""
         rate = settings.get("false_alarms", 1.0)  # 1: none was held out
-        return ("anomaly.promise", {"expected_false_alarms": round(rate, 6)}) if rate < 1 else None
+        measured = rate < 1 and settings.get("called_from", 0.5) == 0.5
+        return ("anomaly.promise", {"expected_false_alarms": round(rate, 6)}) if measured else None
 
     def watch(self) -> Drift:
         return Drift()
@@ -145,9 +159,10 @@ class AnomalyDetection(Task[Anomaly]):
         """One entry: the image's, with the regions over the threshold, largest first."""
         from manako.tasks._regions import regions_above
 
-        found = [] if prediction.heatmap is None else regions_above(prediction.heatmap, 0.5)[:SHOWN]
+        found = [] if prediction.heatmap is None else regions_above(prediction.heatmap, prediction.threshold)[:SHOWN]
         regions = [{"xyxy": list(r.xyxy), "area": r.area, "score": round(r.value, 6)} for r in found]
-        entry: Json = {"class": classes[prediction.score > 0.5], "score": round(prediction.score, 6), "threshold": 0.5}
+        entry: Json = {"class": classes[prediction.defective], "score": round(prediction.score, 6)}
+        entry["threshold"] = prediction.threshold
         return [entry | {"regions": regions} | ({"kind": prediction.kind} if prediction.kind else {})]
 
     def figures(self, evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Figure]:
@@ -198,7 +213,7 @@ def _decoded(found: Map, frame: Frame, settings: Mapping[str, float]) -> Anomaly
     raw = np.asarray(_image_score(_inside(found, frame)), np.float32)
     score = float(_scaled(raw, settings["threshold"], settings["spread"]))
     heatmap = _scaled(_enlarged(found, frame), settings["pixel_threshold"], settings["pixel_spread"])
-    return Anomaly(score, np.asarray(heatmap, np.float32))
+    return Anomaly(score, np.asarray(heatmap, np.float32), threshold=settings["called_from"])
 
 
 def _enlarged(found: Map, frame: Frame) -> Map:
@@ -251,7 +266,7 @@ def _worst(scores: NDArray[np.float64], defect: NDArray[np.bool_]) -> tuple[int,
 
 
 def _named(found: Anomaly, classes: Sequence[str]) -> str:
-    return found.kind or classes[found.score > 0.5]
+    return found.kind or classes[found.defective]
 
 
 TASK = AnomalyDetection()
