@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from manako.blocks.layers import check_imgsz, check_range, parameter_stages
 from manako.blocks.model import Model
 from manako.blocks.pretrained import start
+from manako.blocks.reading import reading_loss, reading_outputs
 
 if TYPE_CHECKING:
     from manako.training.targets.ocr import LineTargets
@@ -73,16 +72,10 @@ class Crnn(Model):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Beside the task's outputs, `log_probabilities` (N, T, classes + 1)."""
         columns = self.cnn(images).mean(2).permute(2, 0, 1)
-        scores = self.rnn(columns).transpose(0, 1).float()
-        probability, symbols = scores.softmax(2).max(2)
-        return {"symbols": symbols, "symbol_scores": probability, "log_probabilities": scores.log_softmax(2)}
+        return reading_outputs(self.rnn(columns).transpose(0, 1), learning=self.training)
 
     def loss(self, outputs: dict[str, Tensor], targets: LineTargets) -> Tensor:  # type: ignore[override]
-        """CTC's, for each character; mean over the lines. A text longer than the steps teaches nothing."""
-        logs = outputs["log_probabilities"].transpose(0, 1)
-        steps = torch.full((logs.shape[1],), logs.shape[0], dtype=torch.int64, device=logs.device)
-        each = functional.ctc_loss(logs, targets.symbols, steps, targets.lengths, reduction="none", zero_infinity=True)
-        return (each / targets.lengths.clamp_min(1)).mean()
+        return reading_loss(outputs, targets)
 
     def stages(self) -> Iterator[list[nn.Parameter]]:
         for number in range(len(KERNELS)):

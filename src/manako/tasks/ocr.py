@@ -1,7 +1,7 @@
 """Reading: the text of one line. The classes are the characters of the alphabet.
 
-Outputs: for each step from left to right the best symbol and its probability: 0 is CTC's blank, i + 1 the class i. The
-text is what is left when repeats are taken as one and blanks are left out (Graves et al. 2006, the best path).
+Outputs: for each step from left to right the surest symbols and their probabilities: 0 is CTC's blank, i + 1 the class
+i. The text is what is left when repeats are taken as one and blanks are left out (Graves et al. 2006, the best path).
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class Ocr(Task[TextLine]):
     main_metric: ClassVar[str] = "cer"
     higher_is_better: ClassVar[bool] = False
     outputs: ClassVar[tuple[Output, ...]] = (
-        Output("symbols", ("N", "T"), "classes", "int64"),
-        Output("symbol_scores", ("N", "T"), "probabilities"),
+        Output("symbols", ("N", "T", "K"), "classes", "int64"),
+        Output("symbol_scores", ("N", "T", "K"), "probabilities"),
     )
     columns: ClassVar[tuple[str, ...]] = ("text", "score")
     fit: ClassVar[Fit] = "line"
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[TextLine]:
         pairs = zip(outputs["symbols"], outputs["symbol_scores"], strict=True)
-        return [best_path(symbols, scores) for symbols, scores in pairs]
+        return [best_path(symbols[:, 0], scores[:, 0]) for symbols, scores in pairs]
 
     def measure(self, prediction: TextLine, truth: TextLine, classes: Sequence[str]) -> ReadLine:
         place = {name: index for index, name in enumerate(classes)}
