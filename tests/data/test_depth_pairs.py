@@ -166,11 +166,43 @@ def test_nothing_opened_can_run_code(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_dataset(tmp_path)
     assert caught.value.code == "depth.unreadable"
-    (tmp_path / "depth" / "a.npy").unlink()
-    (tmp_path / "depth" / "a.exr").write_bytes(b"v/1\x01")
-    with pytest.raises(DataError) as caught:
-        read_dataset(tmp_path)
-    assert caught.value.code == "depth.exr"
+
+
+EXR_PLANES = ("Z", "V", "Y", "ViewLayer.Depth.Z", "left.mist", "RGB")
+
+
+@pytest.mark.parametrize("channel", EXR_PLANES)
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_openexr_gives_its_plane_of_depth(tmp_path: Path, channel: str, kind: type) -> None:
+    """A plane by its name, the only one, or a grey picture; what is nowhere (infinite, 1e10) is a hole."""
+    openexr = pytest.importorskip("OpenEXR")
+    image(tmp_path / "image" / "a.png")
+    (tmp_path / "depth").mkdir()
+    plane = METRES.astype(kind)
+    plane[1, 0] = np.inf if kind is np.float16 else 1e10
+    planes = {channel: np.repeat(plane[..., None], 3, 2) if channel == "RGB" else plane}
+    if channel == "Z":
+        planes |= {"R": np.ones_like(plane), "A": np.ones_like(plane)}
+    header = {"type": openexr.scanlineimage, "compression": openexr.ZIP_COMPRESSION}
+    openexr.File(header, planes).write(str(tmp_path / "depth" / "a.exr"))
+    found = read_dataset(tmp_path)
+    expect(loaded(found)["image/a.png"])
+    assert [(p.code, p.facts["scale"]) for p in found.problems] == [("depth.unit_assumed", 1)]
+
+
+def test_openexr_that_is_no_depth_is_told(tmp_path: Path) -> None:
+    openexr = pytest.importorskip("OpenEXR")
+    image(tmp_path / "image" / "a.png")
+    file = tmp_path / "depth" / "a.exr"
+    file.parent.mkdir()
+    colours = np.arange(18, dtype=np.float32).reshape(2, 3, 3)
+    openexr.File({"type": openexr.scanlineimage}, {"RGB": colours}).write(str(file))
+    whole = file.read_bytes()
+    for content, code in ((whole, "exr_channels"), (whole[:-40], "unreadable"), (b"v/1\x01", "unreadable")):
+        file.write_bytes(content)
+        with pytest.raises(DataError) as caught:
+            read_dataset(tmp_path)
+        assert caught.value.code == f"depth.{code}"
 
 
 def test_a_map_outside_the_folder_is_not_read(tmp_path: Path) -> None:

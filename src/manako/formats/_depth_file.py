@@ -1,6 +1,7 @@
-"""One depth map on disk: 16-bit PNG or TIFF, float TIFF, or NPY.
+"""One depth map on disk: 16-bit PNG or TIFF, float TIFF, NPY, or OpenEXR.
 
-A stored number is holes (no reading) where it is 0 or less, not finite, or the largest of 16 bits.
+A stored number is a hole (no reading) where it is 0 or less, not finite, the largest of 16 bits, or as far as only
+renderers put what is not there.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from manako.errors import LabelError
+from manako.formats._exr import exr_size, read_exr
 from manako.images import MAX_PIXELS
 from manako.types import Depth
 
 DEPTH_SUFFIXES = (".npy", ".tiff", ".tif", ".png", ".exr")  # the more exact before the less, where there are several
 Unit = Literal["m", "relative"]
 _NO_READING = 65535
+_NOTHING = 1e9  # Blender writes 1e10 where there is nothing
 _INTEGERS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -42,7 +45,7 @@ class DepthFile:
             if trusted.shape != stored.shape:
                 raise LabelError("depth.mask_size", file=self.mask, found=trusted.shape, wanted=stored.shape)
             stored = np.where(trusted > 0, stored, 0)
-        known = np.isfinite(stored) & (stored > 0)
+        known = np.isfinite(stored) & (stored > 0) & (stored < _NOTHING)
         if np.issubdtype(stored.dtype, np.integer):
             known &= stored != _NO_READING
         metres = stored.astype(np.float32) / np.float32(self.scale)
@@ -57,6 +60,8 @@ def stored_size(path: Path) -> tuple[int, int]:
     if path.suffix.lower() == ".npy":
         height, width = _open_npy(path).shape
         return height, width
+    if path.suffix.lower() == ".exr":
+        return exr_size(path)
     with _open_picture(path) as image:
         return image.height, image.width
 
@@ -65,18 +70,24 @@ def read_stored(path: Path) -> NDArray[Any]:
     """The numbers of the file as they are, (H, W). Raises LabelError."""
     if path.suffix.lower() == ".npy":
         return np.array(_open_npy(path))
+    if path.suffix.lower() == ".exr":
+        height, width = exr_size(path)
+        _check_pixels(path, width, height)
+        return read_exr(path)
     with _open_picture(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise LabelError("depth.unreadable", file=path, reason=f"{image.width} x {image.height}")
+        _check_pixels(path, image.width, image.height)
         try:
             return np.asarray(image).astype(np.int32 if image.mode in _INTEGERS else np.float32)
         except Exception as error:  # Pillow raises almost anything for a damaged file
             raise LabelError("depth.unreadable", file=path, reason=_text(error)) from None
 
 
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise LabelError("depth.unreadable", file=path, reason=f"{width} x {height}")
+
+
 def _open_picture(path: Path) -> Image.Image:
-    if path.suffix.lower() == ".exr":
-        raise LabelError("depth.exr", file=path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
