@@ -172,3 +172,12 @@ def test_the_statistics_against_closed_forms() -> None:
     assert noise_of(white) == pytest.approx(0.3, rel=0.06) and noise_of(white, 3) == pytest.approx(0.3, rel=0.06)
     assert lowest_turn(np.abs(np.arange(20.0) - 8)).index == 8
     assert str(Evidence("curves.evidence.flat", {"epoch": 3, "level": 0.5}))
+
+
+def test_a_score_near_0_is_not_told_as_a_percentage() -> None:
+    """AP of .001, .002, ... .008 promises "241 % more"; of a score that stands higher the percentage is told."""
+    loss = tuple(3.0 - 0.1 * epoch for epoch in range(8))
+    young = read_curves(Curves(loss, loss, tuple(0.001 * 2**epoch for epoch in range(8)), progress=1.0))
+    older = read_curves(Curves(loss, loss, tuple(0.2 + 0.02 * epoch for epoch in range(8)), progress=1.0))
+    assert [r.evidence[0].code.rpartition(".")[2] for r in (young, older)] == ["just_began", "still_falls"]
+    assert "%" not in message(young.evidence[0].code, **young.evidence[0].facts)

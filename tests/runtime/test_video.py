@@ -342,10 +342,11 @@ def test_zones_equal_filled_polygons(corners: list[tuple[int, int]], x: float, y
 
 
 _LONG = """
-import io, resource, sys, tracemalloc
+import io, sys, tracemalloc
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[2])
+from peak_memory import peak_kilobytes
 from simple_engines import BlockEngine, Blocks
 from manako.runtime.pipeline import predict_sources
 from manako.runtime.predictor import Predictor
@@ -356,7 +357,7 @@ class Lines(io.StringIO):
     def write(self, text):
         self.count += 1
         if self.count in (60, 300):
-            print(tracemalloc.get_traced_memory()[0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+            print(tracemalloc.get_traced_memory()[0], peak_kilobytes() * 1024)
         return len(text)
 
 class Engine(BlockEngine):

@@ -173,7 +173,9 @@ def _settled(training: Array, judged: Array, score: Array, progress: float | Non
     coming = _still_to_gain(judged, window, level)
     if len(score):
         coming = max(coming, _still_to_gain(-score, window, abs(float(score[-window:].mean()))))
-    share = Evidence("curves.evidence.still_falls", {"percent": 100 * coming})
+    # A score that has just left 0 more than doubles: a percentage of next to nothing says nothing.
+    told = "curves.evidence.just_began" if coming >= 1 else "curves.evidence.still_falls"
+    share = Evidence(told, {"percent": 100 * coming})
     running = progress is not None and progress < 1
     if coming >= (SLOW if running or progress is None else FAST):
         if running or coming < FAST:
