@@ -69,9 +69,23 @@ def test_outlines_that_cross_and_tiny_objects_are_found(tmp_path: Path) -> None:
         entry |= {"segmentation": [[10, 10, 30, 30, 30, 10, 10, 30]], "bbox": [10 + entry["id"], 10, 5, 5]}
     root = write_coco(tmp_path)
     (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    assert "check.crossing_outlines" in {problem.code for problem in check(root, task="segmentation").problems}
     problems = {problem.code: problem for problem in check(root, task="instances").problems}
     assert problems["check.crossing_outlines"].facts["count"] == 5
     assert problems["check.tiny_objects"].facts["percent"] == 83
+
+
+@pytest.mark.parametrize("points", [[5, 5] * 3, [5, 5, 9, 9, 5, 5, 9, 9], [1, 2, 3, 4]])
+@pytest.mark.parametrize("task", ["instances", "segmentation"])
+def test_an_outline_of_fewer_than_three_different_points_is_named(points: list[int], task: str, tmp_path: Path) -> None:
+    content = coco_of("train")
+    for entry in content["annotations"]:
+        entry["segmentation"] = [[10, 10, 30, 10, 30, 30]]
+    content["annotations"][2]["segmentation"] = [points]
+    root = write_coco(tmp_path)
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    named = [problem for problem in check(root, task=task).problems if problem.code == "labels.outline"]
+    assert [p.facts["field"] for p in named] == ["annotations[2].segmentation"] and "points" in str(named[0].facts)
 
 
 @pytest.mark.parametrize("name", ["coco", "yolo", "voc", "boxes_table"])

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from manako.api import train
+from manako.doctor.data import check
 from manako.errors import DataError
 from manako.figures.regions import mask_colours
 from manako.formats import read_dataset
@@ -175,6 +177,20 @@ def test_what_can_not_be_used_is_refused_in_words(tmp_path: Path) -> None:
     line = refusal("line", [IDS], palette_txt="0 0 0 ground\n300 0 0 road\n")
     assert line.code == "masks.palette_line" and line.facts["line"] == 2
     assert refusal("twice", [IDS], palette_txt="0 0 0 ground\n0 0 0 road\n").code == "masks.palette_twice"
+
+
+def test_masks_of_one_class_are_refused_before_training(tmp_path: Path) -> None:
+    """Nothing but the background in the training part; the validation part alone can't teach the rest."""
+    for part, mask in (("train", np.zeros((4, 4), np.uint8)), ("val", IDS)):
+        put(tmp_path / part, "a", mask)
+    for folder in (tmp_path, tmp_path / "train"):
+        (folder / "classes.txt").write_text("ground\nroad\nroof\n")
+    report = check(tmp_path, task="segmentation")
+    assert not report.usable and report.problems[0].code == "masks.one_class"
+    with pytest.raises(DataError) as caught:
+        train(tmp_path, task="segmentation", out=tmp_path / "run")
+    assert caught.value.code == "masks.one_class" and "ground" in str(caught.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_smoothed_masks_are_told_from_maps_of_values(tmp_path: Path) -> None:

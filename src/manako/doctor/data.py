@@ -31,6 +31,7 @@ _SHOWN_OF_A_KIND = 8
 _RANK = {"error": 0, "warning": 1, "note": 2}
 _WHOLE = "-"
 _NO_OBJECTS = "check.no_objects"
+_NOTHING = (_NO_OBJECTS, "masks.one_class")  # training refuses such data
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ class DataReport:
     @property
     def usable(self) -> bool:
         """Whether there is anything to train on."""
-        return self.count > 0 and all(problem.code != _NO_OBJECTS for problem in self.problems)
+        return self.count > 0 and all(problem.code not in _NOTHING for problem in self.problems)
 
     def text(self) -> str:
         """The report for a terminal, in the reader's language."""

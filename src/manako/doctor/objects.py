@@ -79,6 +79,15 @@ def hold_objects(samples: Iterable[Sample]) -> bool:
     return not counts or any(counts)
 
 
+def nothing_to_learn(dataset: Dataset) -> Problem | None:
+    """Why the training images teach nothing: none holds an object, or all their masks hold one class only."""
+    told = next((problem for problem in dataset.problems if problem.code == "masks.one_class"), None)
+    training = [sample for sample in dataset.samples if sample.split in (None, "train")]
+    if told is None and not hold_objects(training):
+        return Problem("train.no_objects", {"data": dataset.root}, "error")
+    return told
+
+
 def object_findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
     facts = object_facts(dataset)
     if facts is None:
@@ -96,7 +105,9 @@ def object_findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem
 
 
 def _labelled(dataset: Dataset) -> list[tuple[Sample, Detections]]:
-    return [(s, s.target) for s in dataset.samples if isinstance(s.target, Detections)]
+    """Also of maps of classes that are painted from outlines: what is wrong with those is wrong with the map."""
+    found = ((s, s.target.objects if isinstance(s.target, Painting) else s.target) for s in dataset.samples)
+    return [(sample, target) for sample, target in found if isinstance(target, Detections)]
 
 
 def _beyond_the_file(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:

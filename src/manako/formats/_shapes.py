@@ -16,7 +16,7 @@ MOST_PIXELS = 2**28  # of an image that labels state: what they state decides ho
 
 
 def polygon(numbers: object) -> NDArray[np.float32]:
-    """x, y, x, y... or pairs. Raises ValueError: fewer than three points, an odd number, no numbers."""
+    """x, y, x, y... or pairs. Raises ValueError: fewer than three different points, an odd number, no numbers."""
     try:
         points = np.array(numbers, np.float64).reshape(-1)
     except (TypeError, ValueError, OverflowError):
@@ -27,7 +27,14 @@ def polygon(numbers: object) -> NDArray[np.float32]:
         raise ValueError(f"{len(points) // 2} points")
     if not (np.abs(points) < 1e9).all():
         raise ValueError("not numbers")
+    if _different(points[:6]) < 3 and (found := _different(points)) < 3:  # the first three tell nearly always
+        raise ValueError(f"{len(points) // 2} points, {found} of them different")
     return points.reshape(-1, 2).astype(np.float32)
+
+
+def _different(points: NDArray[np.float64]) -> int:
+    numbers = points.tolist()
+    return len(set(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
 def turned(left: float, top: float, width: float, height: float, degrees: float, about: tuple[float, float]) -> Outline:

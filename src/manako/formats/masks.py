@@ -93,6 +93,7 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
         target = MaskFile(mask, coding, hidden)
         samples.append((index, Sample(name, image, target, group=group, split=place.split)))
     problems += _value_problems(samples, stored, coding)
+    problems += _one_class(samples, stored, coding, root=root, classes=classes)
     return Dataset(root, "masks", task, classes, tuple(sample for _, sample in samples), tuple(problems))
 
 
@@ -234,6 +235,22 @@ def _value_problems(
         yield Problem("masks.all_ignored", {"count": len(empty), "first": empty[0]}, samples=tuple(empty))
     if plain:
         yield Problem("masks.empty", {"count": len(plain), "first": plain[0]}, "note", tuple(plain[:_SHOWN_SAMPLES]))
+
+
+def _one_class(
+    samples: Sequence[tuple[int, Sample]],
+    stored: Mapping[int, Stored],
+    coding: Coding,
+    *,
+    root: Path,
+    classes: Sequence[str],
+) -> Iterator[Problem]:
+    """All training masks hold the same class: training refuses them (`doctor.objects.nothing_to_learn`)."""
+    training = [stored[index] for index, sample in samples if sample.split in (None, "train")]
+    used = {coding.known(one)[value] for one in training for value in one.counts if value in coding.known(one)}
+    if len(used) == 1:
+        facts = {"data": root, "count": len(training), "name": classes[used.pop()]}
+        yield Problem("masks.one_class", facts, "error")
 
 
 def _ignored(value: int, stored: Stored) -> bool:

@@ -20,7 +20,7 @@ from manako.blocks.model import Model
 from manako.config import RunConfig
 from manako.console import counter, quiet, say
 from manako.doctor.data import fingerprint
-from manako.doctor.objects import hold_objects
+from manako.doctor.objects import nothing_to_learn
 from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
@@ -30,7 +30,7 @@ from manako.paths import atomic_write
 from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
 from manako.runtime.card import ModelCard
 from manako.splits import read_split_csv, split_dataset, write_split_csv
-from manako.tasks import get_task, task_of
+from manako.tasks import get_task, spread, task_of
 from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
 from manako.training.cache import ImageCache, cache_images
@@ -120,7 +120,7 @@ def _learn(
         dataset = replace(dataset, problems=dataset.problems + strange)
         return Trained(folder, dataset, result, device, config.max_pixels, problems, processes.first)
     _prepare(model, config, data, mirror=how.flip > 0, start=not resume)
-    hardware, reserve = _hardware(config, card, model, data, evaluated=len(dataset.of("val")) + len(dataset.of("test")))
+    hardware, reserve = _hardware(config, card, model, data, evaluated=_evaluated(dataset))
     hardware = _agreed(hardware, processes)
     if config.find_lr and not resume:
         config = _find_rate(config, card, model, data, hardware, processes)
@@ -253,9 +253,11 @@ def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     fit = "stretch" if validation.fit == "crop" else validation.fit
     training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)
     chosen: Mapping[str, Any] = {"max_pixels": config.max_pixels, "workers": config.workers}
+    enough = task_of(dataset).enough
+    looked = enough // 5 if enough else None
     return TrainingData(
         train=cache_images(dataset.of("train"), preprocess=training, **chosen),
-        validation=cache_images(dataset.of("val"), preprocess=validation, **chosen),
+        validation=cache_images(spread(dataset.of("val"), looked), preprocess=validation, **chosen),
     )
 
 
@@ -280,7 +282,13 @@ def _hardware(
     rounded = ", ".join(f"{name} {speed:.0f}/s" for name, speed in speeds.items())
     say("train.hardware", device=device, precision=hardware.precision, speeds=rounded or "-")
     fastest = max(speeds.values(), default=1000.0)
-    return hardware, 3.0 + 1.5 * evaluated / fastest
+    return hardware, 3.0 + 1.5 * model.effort * evaluated / fastest
+
+
+def _evaluated(dataset: Dataset) -> int:
+    """Images that are predicted after the training: validation images to calibrate, test images to measure."""
+    enough = task_of(dataset).enough
+    return sum(min(len(found), enough or len(found)) for found in (dataset.of("val"), dataset.of("test")))
 
 
 def _times(config: RunConfig, *, spent: float, reserve: float) -> tuple[float, float]:
@@ -312,12 +320,12 @@ def _resumed(config: RunConfig, folder: RunFolder) -> RunConfig:
 
 
 def _check_learnable(dataset: Dataset, data: str) -> None:
-    """Raises DataError where no image is for training, or where none of those holds an object."""
+    """Raises DataError where no image is for training, or where those that are teach nothing."""
     training = [sample for sample in dataset.samples if sample.split in (None, "train")]
     if not training:
         raise DataError("train.no_training_images", data=data, count=len(dataset.samples))
-    if not hold_objects(training):
-        raise DataError("train.no_objects", data=data)
+    if found := nothing_to_learn(dataset):
+        raise DataError(found.code, **{**found.facts, "data": data})
 
 
 def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
