@@ -7,7 +7,8 @@ compare: Manako's default and its joint form through its own code; `plain`, the 
 very features that the joint form reads; and anomalib's model from these features too, where anomalib 2 is installed
 (`pip install anomalib`; it is only measured). DATA: laid out as MVTec AD does. `plain` and anomalib learn from
 training and validation images, since they hold none out; Manako's seconds begin with reading the data and looking for
-duplicates. search: milliseconds an image where each memory holds so many patches. `make bench` skips this file.
+duplicates. search: milliseconds an image where each memory holds so many patches, in PyTorch and, as deployed, in
+ONNX Runtime. `make bench` skips this file.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -217,17 +219,34 @@ def search(model: str, patches: int, imgsz: int, rounds: int = 20) -> dict[str, 
     torch.manual_seed(SEED)
     banks: list[Any] = list(made.eval().banks)
     for bank in banks:
-        bank.bank.normal_()
+        bank.keys.normal_()
     images = made.normalise(torch.randint(0, 256, (1, 3, imgsz, imgsz), dtype=torch.uint8))
     with torch.inference_mode():
         maps = made.patches(images)
         alone = _median(lambda: [bank(found) for bank, found in zip(banks, maps, strict=True)], rounds)
         times = {"search_ms": alone, "image_ms": _median(lambda: made(images), rounds)}
+    times["search_ms_onnx"] = sum(_in_runtime(bank, found, rounds) for bank, found in zip(banks, maps, strict=True))
     sizes = {
-        "numbers_a_patch": [bank.bank.shape[1] for bank in banks],
+        "numbers_a_patch": [bank.whitening.shape[1] for bank in banks],
         "places": [found[0, 0].numel() for found in maps],
     }
     return {"model": model, "patches": patches} | sizes | {"threads": torch.get_num_threads()} | times
+
+
+def _in_runtime(bank: torch.nn.Module, found: torch.Tensor, rounds: int) -> float:
+    """Milliseconds of one memory's search in ONNX Runtime, with as many threads as PyTorch has."""
+    import onnxruntime
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(bank, (found.clone(),), input_names=["patches"], dynamo=True, verbose=False)
+    assert program is not None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    graph = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    patches = {"patches": found.numpy()}
+    return _median(lambda: session.run(None, patches), rounds)
 
 
 def _median(work: Callable[[], object], rounds: int) -> float:

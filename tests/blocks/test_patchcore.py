@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manako.blocks.memory_bank import PatchSample, core_set, distance_to_other_images, nearest_distance
+from manako.blocks import memory_bank
+from manako.blocks.memory_bank import PatchSample, core_set, distance_to_other_images, nearest_distance, search_keys
 from manako.models import create_model
 from manako.models.patchcore import Patchcore, image_pixels
 from manako.samples.defects import _brushed, add_defect
@@ -31,6 +32,16 @@ def test_the_sample_is_bounded_even_and_the_statistics_are_exact() -> None:
     torch.testing.assert_close(centre, patches.mean(0), rtol=1e-4, atol=1e-4)
     white = (patches - centre) @ matrix
     torch.testing.assert_close(white.T @ white / len(white), torch.eye(4), rtol=1e-3, atol=1e-3)
+
+
+def test_memory_is_bounded_at_any_number_of_images() -> None:
+    """What is held after a hundred images is what is held after two hundred, to the byte."""
+    sample, held = PatchSample(500), []
+    for number in range(200):
+        sample.add(normal_patches(64, 8, number), torch.full((64,), number))
+        tensors = [value for value in vars(sample).values() if isinstance(value, torch.Tensor)]
+        held.append(sum(value.untyped_storage().nbytes() for value in tensors))
+    assert sample.count == 200 * 64 and len(set(held[100:])) == 1
 
 
 def test_how_the_stream_is_cut_changes_nothing() -> None:
@@ -58,7 +69,11 @@ def test_the_core_set_is_the_greedy_one(seed: int) -> None:
 def test_distances_are_those_of_cdist() -> None:
     patches, bank = normal_patches(40, 6, 1), normal_patches(25, 6, 2)
     plain = torch.cdist(patches, bank)
-    torch.testing.assert_close(nearest_distance(patches, bank), plain.amin(1), rtol=1e-3, atol=1e-3)
+    reach = torch.rand(25, generator=torch.Generator().manual_seed(3)) + 0.5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory_bank, "BLOCK", 7)
+        found = nearest_distance(patches, search_keys(bank, reach))
+    torch.testing.assert_close(found, (plain / reach).amin(1), rtol=1e-3, atol=1e-3)
     images, sources = torch.arange(40) % 4, torch.arange(25) % 4
     other = plain.masked_fill(images[:, None] == sources, torch.inf).amin(1)
     torch.testing.assert_close(distance_to_other_images(patches, images, bank, sources), other, rtol=1e-3, atol=1e-3)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+BLOCK = 4096  # patches of a memory looked at together: what they give stays in the processor's cache
 NEIGHBOURS = 20  # that say how dense normal patches lie around one
 PROJECTED = 64  # numbers a patch while the core-set is chosen (Johnson, Lindenstrauss 1984)
 
@@ -78,57 +79,62 @@ def core_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
 class MemoryBank(nn.Module):
     """Patches of normal images, whitened, and how far others are from the nearest of them.
 
-    centre: (D,), whitening: (D, d), bank: (size, d). reach: (size,), how far from each the next normal patches lie,
-    which its distances are measured in: where normal patches are rare, a new one may be farther. usual: mean and
-    standard deviation of the distances of normal patches from those of other images; 0 and 1 before `fit`.
+    centre: (D,), whitening: (D, d), keys: (size, d + 2), see `search_keys`. usual: mean and standard deviation of the
+    distances of normal patches from those of other images; 0 and 1 before `fit`.
     """
 
     def __init__(self, width: int, dims: int, size: int) -> None:
         super().__init__()
         self.register_buffer("centre", torch.zeros(width))
         self.register_buffer("whitening", torch.eye(width)[:, : min(dims, width)].clone())
-        self.register_buffer("bank", torch.zeros(size, min(dims, width)))
-        self.register_buffer("reach", torch.ones(size))
+        self.register_buffer("keys", search_keys(torch.zeros(size, min(dims, width)), torch.ones(size)))
         self.register_buffer("usual", torch.tensor([0.0, 1.0]))
         self.centre: Tensor
         self.whitening: Tensor
-        self.bank: Tensor
-        self.reach: Tensor
+        self.keys: Tensor
         self.usual: Tensor
 
     def forward(self, patches: Tensor) -> Tensor:
         """(N, D, h, w) -> (N, h, w): standard deviations farther than usual."""
         count, _, height, width = patches.shape
         flat = patches.permute(0, 2, 3, 1).flatten(0, 2)
-        far = nearest_distance((flat - self.centre) @ self.whitening, self.bank, self.reach)
+        far = nearest_distance((flat - self.centre) @ self.whitening, self.keys)
         return (far.view(count, height, width) - self.usual[0]) / self.usual[1]
 
     @torch.no_grad()
     def fit(self, sample: PatchSample, *, shrink: float) -> Tensor:
         """Remember the core-set of `sample`. Returns (M,), as `forward` would, how far each of the sample's patches is
         from those of other images."""
-        centre, matrix = sample.whitening(shrink, self.bank.shape[1])
+        centre, matrix = sample.whitening(shrink, self.whitening.shape[1])
         patches = (sample.patches - centre) @ matrix
-        chosen = core_set(patches, len(self.bank))
+        chosen = core_set(patches, len(self.keys))
         reach = local_reach(patches, sample.images, chosen)
         far = distance_to_other_images(patches, sample.images, patches[chosen], sample.images[chosen], reach)
         far = torch.where(far.isfinite(), far, far[far.isfinite()].mean())  # the memory holds one image alone
         usual = torch.stack([far.mean(), far.std().clamp_min(1e-6)]).nan_to_num(1.0)
         self.centre.copy_(centre)
         self.whitening.copy_(matrix)
-        filled = torch.arange(len(self.bank)) % len(chosen)  # with copies, where there are too few
-        self.bank.copy_(patches[chosen[filled]])
-        self.reach.copy_(reach[filled])
+        filled = torch.arange(len(self.keys)) % len(chosen)  # with copies, where there are too few
+        self.keys.copy_(search_keys(patches[chosen], reach)[filled])
         self.usual.copy_(usual)
         return ((far - usual[0]) / usual[1]).nan_to_num(0.0)
 
 
-def nearest_distance(patches: Tensor, bank: Tensor, reach: Tensor | None = None) -> Tensor:
-    """(M,): distance of each patch (M, D) to the nearest of `bank` (K, D). One product of matrices.
+def search_keys(bank: Tensor, reach: Tensor) -> Tensor:
+    """(K, d + 2): the patches of a memory (K, d) so that squared distances are one product of matrices.
 
-    reach: (K,), what the distances to each of the bank are divided by.
+    reach: (K,), how far from each the next normal patches lie, which its distances are measured in: where normal
+    patches are rare, a new one may be farther. |p - b|^2 / r^2 = (p, |p|^2, 1) . (-2 b, 1, |b|^2) / r^2.
     """
-    return _squares(patches, bank, reach).amin(1).clamp_min(0).sqrt()
+    keys = torch.cat([-2 * bank, torch.ones(len(bank), 1), bank.square().sum(1, keepdim=True)], 1)
+    return keys / reach.square()[:, None]
+
+
+def nearest_distance(patches: Tensor, keys: Tensor) -> Tensor:
+    """(M,): distance of each patch (M, d) to the nearest of the memory, exactly. keys: of `search_keys`."""
+    asked = torch.cat([patches, patches.square().sum(1, keepdim=True), torch.ones_like(patches[:, :1])], 1)
+    nearest = [(asked @ part.T).amin(1) for part in keys.split(BLOCK)]
+    return torch.stack(nearest).amin(0).clamp_min(0).sqrt()
 
 
 def _squares(patches: Tensor, bank: Tensor, reach: Tensor | None) -> Tensor:
