@@ -427,7 +427,9 @@ def test_a_case_done_by_hand() -> None:
     assert found.metrics["pooled_dice"] == pytest.approx(10 / 12)
     assert found.metrics["mean_iou"] == found.main.value == pytest.approx((7 / 9 + 5 / 7) / 2)
     assert found.metrics["pixel_accuracy"] == pytest.approx(12 / 14)
-    assert found.per_class["vessel"]["recall"] == pytest.approx(5 / 6)
+    row = found.per_class["vessel"]  # by the same names as the metrics: images' mean, and all pixels together
+    assert (row["dice"], row["pooled_dice"]) == (pytest.approx((4 / 6 + 1) / 2), pytest.approx(10 / 12))
+    assert row["recall"] == pytest.approx(5 / 6)
     assert found.worst == (0,) and found.main.low < found.main.value < found.main.high
     assert found.tables["confusion"].tolist() == [[7, 1], [1, 5]]
 

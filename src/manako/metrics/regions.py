@@ -86,8 +86,8 @@ def _near(edge: NDArray[np.bool_], other: NDArray[np.bool_], reach: float) -> in
 
 @dataclass(frozen=True, eq=False)
 class RegionScores:
-    """metrics: name -> number. per_class: (K, 5) IoU, Dice, precision, recall, border F1, NaN where a class occurs
-    nowhere. interval, dice_interval: of mean IoU and of Dice. dice, share_wrong: (N,) of each image. confusion: (K, K)
+    """metrics: name -> number. per_class: (K, 6) IoU, mean Dice of the images that have or are given the class, Dice of
+    all pixels together, precision, recall, border F1; NaN where a class occurs nowhere. interval, dice_interval: of mean IoU and of Dice. dice, share_wrong: (N,) of each image. confusion: (K, K)
     pixels."""
 
     metrics: dict[str, float]
@@ -130,7 +130,7 @@ def score_regions(
         "pixel_accuracy": float(total[:, 0].sum() / max(1.0, total[:, 2].sum())),
     }
     spread = _intervals(counts, each, seed) if intervals else ((metrics["mean_iou"],) * 2, (metrics["dice"],) * 2)
-    per_class = np.stack([iou, pooled_dice, *rates, _mean(f1, 0)], 1)
+    per_class = np.stack([iou, _mean(dice, 0), pooled_dice, *rates, _mean(f1, 0)], 1)
     wrong = 1 - counts[:, :, 0].sum(1) / np.maximum(1, counts[:, :, 2].sum(1))
     return RegionScores(metrics, per_class, spread[0], spread[1], each, wrong, confusion[:, :classes])
 

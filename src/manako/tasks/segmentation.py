@@ -80,7 +80,7 @@ class SegmentationTask(Task[Segmentation]):
         found = score_regions(
             measures, classes=len(classes), foreground=_foreground(classes), intervals=intervals, seed=seed
         )
-        columns = ("iou", "dice", "precision", "recall", "boundary_f1")
+        columns = ("iou", "dice", "pooled_dice", "precision", "recall", "boundary_f1")
         rows = {
             name: {column: float(value) for column, value in zip(columns, row, strict=True) if np.isfinite(value)}
             for name, row in zip(classes, found.per_class, strict=True)
