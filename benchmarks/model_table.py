@@ -7,7 +7,8 @@
 Each model is trained by `manako train` with its defaults (and what stands after `--`), scored by `manako evaluate` on
 the split, exported, and timed: `ms` is the network alone, in ONNX Runtime, one image at a time; `ms, whole` is from the
 file to the prediction in original pixels. Both are the median over up to 24 images after three to warm up, so nothing
-else may run meanwhile. Brackets are 95 % intervals (bootstrap over images). A model that fails has a row that says why.
+else may run meanwhile. `seconds`: of all learning. Brackets are 95 % intervals (bootstrap over images). A model that
+fails has a row that says why; one that can't be exported is timed in PyTorch, and says so.
 
 --json FILE: one line a model is added to the file as soon as it is done; models that have one there are not trained
 again, so that an interrupted table goes on where it was. Without --models all names are taken, every size of a family.
@@ -35,7 +36,7 @@ from manako.tasks import get_task, task_names
 from manako.types import Sample
 
 Row = dict[str, Any]
-TIMED, WARM_UP = 24, 3
+TIMED, WARM_UP, UNEXPORTED = 24, 3, 3
 # Beside the main metric, where nothing is asked for.
 SHOWN = {
     "anomaly": ("pixel_auroc", "aupro"),
@@ -93,17 +94,21 @@ def measured(data: Path, task: str, model: str, minutes: float, split: str, extr
             chosen = ("--task", task, "--model", model, "--minutes", str(minutes), *extra)
             trained = called("train", str(data), *chosen, "--out", run)
             scored = called("evaluate", run, "--split", split)
-            exported = called("export", run, "--out", str(file))
         except RuntimeError as error:
             return row | {"error": str(error)}
         row |= {"images": scored["count"], "main": scored["main"], "metrics": scored["metrics"]}
-        row |= {"epochs": trained["epochs"], "seconds": trained["seconds"], "bytes": exported["bytes"]}
-        return row | timed(file, samples)
+        row |= {"epochs": trained["epochs"], "seconds": trained["seconds"]}
+        try:
+            exported = called("export", run, "--out", str(file))
+        except RuntimeError as error:  # it stays with PyTorch, and is timed there
+            size = (Path(run) / "best.safetensors").stat().st_size
+            return row | {"not_exported": str(error), "bytes": size} | timed(Path(run), samples[:UNEXPORTED])
+        return row | {"bytes": exported["bytes"]} | timed(file, samples)
 
 
 def table(rows: Iterable[Row], main: str, shown: Sequence[str]) -> str:
     names = [message(f"metric.{name}") for name in (main, *shown)]
-    heads = ["model", *names, "epochs", "ms", "ms, whole", "MB"]
+    heads = ["model", *names, "epochs", "seconds", "ms", "ms, whole", "MB"]
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
     for row in rows:
         if "error" in row:
@@ -112,8 +117,9 @@ def table(rows: Iterable[Row], main: str, shown: Sequence[str]) -> str:
         cells = [ranged(row["main"]["value"], row["main"]["low"], row["main"]["high"])]
         found: Mapping[str, float] = row["metrics"]
         cells += [ranged(found.get(n), found.get(f"{n}_low"), found.get(f"{n}_high")) for n in shown]
-        numbers = (f"{row['epochs']:.3g}", f"{row['ms']:.3g}", f"{row['ms_whole']:.3g}", f"{row['bytes'] / 1e6:.1f}")
-        lines.append([f"`{row['model']}`", *cells, *numbers])
+        numbers = [f"{row[name]:.3g}" for name in ("epochs", "seconds", "ms", "ms_whole")]
+        mark = " (PyTorch)" if "not_exported" in row else ""
+        lines.append([f"`{row['model']}`{mark}", *cells, *numbers, f"{row['bytes'] / 1e6:.1f}"])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from manako.blocks.mirror_image import mean_of_normal
+from manako.errors import ModelFileError
+from manako.images import Preprocess
 from manako.models import create_model
 from manako.models.anogan import Anogan
+from manako.runtime.card import ModelCard
 from manako.samples.defects import _brushed
+from manako.training.export import export_onnx
 
 
 def player() -> Anogan:
@@ -81,3 +88,13 @@ def test_the_encoder_learns_to_find_the_codes_of_images() -> None:
         optimiser.step()
         errors.append(error.item())
     assert errors[-1] < errors[0] / 2
+
+
+def test_a_search_says_why_it_stays_with_pytorch(tmp_path: Path) -> None:
+    model = create_model("anogan_search", task="anomaly", classes=2, channels=1, imgsz=32, options={"search": 2})
+    plan = Preprocess(32, 32, channels=1)
+    card = ModelCard("anomaly", "anogan_search", ("normal", "defect"), plan, model.mean, model.std)
+    with pytest.raises(ModelFileError) as caught:
+        export_onnx(model, card, tmp_path / "model.onnx", samples=(), classes=())
+    assert caught.value.code == "export.impossible" and "Train anogan" in str(caught.value)
+    assert not list(tmp_path.iterdir())

@@ -25,6 +25,10 @@ class Model(nn.Module):
     std: tuple[float, ...] = (0.5,)
     pretrained: bool = False
     notice: str = ""
+    not_exportable: str = ""
+    """Why it can't be one graph of operators, as a message key; "" where it can."""
+    effort: float = 1.0
+    """What predicting an image takes, over what a step of learning from it takes, where it is more."""
     learns: ClassVar[Literal["steps", "once"]] = "steps"
     """How: by steps down the gradient of `loss`, or by going through the images once (`fit(batches)`)."""
 
@@ -49,6 +53,11 @@ class Model(nn.Module):
     def stages(self) -> Iterator[list[nn.Parameter]]:
         """Parameters from the input's side to the output's, the head last: for freezing and layer-wise rates."""
         yield list(self.parameters())
+
+    @staticmethod
+    def packaged_classes() -> tuple[str, ...]:
+        """Of models that are ready without training: what their packaged weights know. Raises MissingExtraError."""
+        raise NotImplementedError
 
     def normalise(self, images: Tensor) -> Tensor:
         """(N, C, H, W), uint8 0..255 or float 0..255 -> float with the model's mean and spread."""

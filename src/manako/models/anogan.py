@@ -64,6 +64,7 @@ class Anogan(Model):
         check_range(search, 0, 100_000, model="anogan", option="search")
         self.mean = self.std = (0.5,) * channels
         self.latent, self.critic_weight, self.search = latent, critic_weight, search
+        self.not_exportable = "anogan.not_exportable" if search else ""
         self.encoder = nn.Sequential(shrinking(channels, _WIDTHS), nn.Conv2d(_WIDTHS[-1], latent, 1))
         self.generator = growing(latent, _WIDTHS[::-1], channels)
         self.body = shrinking(channels, _WIDTHS[:3], norm=False)
@@ -112,8 +113,6 @@ class Anogan(Model):
 
     def _searched(self, images: Tensor, code: Tensor) -> Tensor:
         """The code whose image is nearest: `search` steps of Adam."""
-        if torch.compiler.is_exporting():
-            raise NotImplementedError("a search by gradients can't be exported; train anogan, which has an encoder")
         with torch.inference_mode(False), torch.enable_grad():
             target, found = images.detach().clone(), code.detach().clone().requires_grad_(True)
             optimiser = torch.optim.Adam([found], lr=0.05)
