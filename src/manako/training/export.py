@@ -82,8 +82,8 @@ def export_onnx(
     """Write `model` to `path`, compared with PyTorch (float32, CPU) on validation `samples` first.
 
     classes: the names behind the ids of the samples' targets. Raises ModelFileError, and leaves no file, where the
-    model is no plain graph, outputs differ or over a tenth of a point of the score is lost; DataError where no image can
-    be compared.
+    model is no plain graph, outputs differ or over a tenth of a point of the score is lost; DataError where no image
+    can be compared.
     """
     if model.not_exportable:
         raise ModelFileError("export.impossible", model=card.model, reason=message(model.not_exportable))
