@@ -16,7 +16,7 @@ from manako.config import RunConfig
 from manako.console import counter, quiet
 from manako.errors import DataError, MissingExtraError, UsageError
 from manako.images import MAX_PIXELS
-from manako.models import ModelEntry, model_entries
+from manako.models import ModelEntry, is_ready, model_entries
 from manako.results import Run as Run
 from manako.runtime.evaluate import Evaluated
 from manako.runtime.predictor import Predictor
@@ -89,7 +89,13 @@ def train(
 
 
 def load(model: str | Path, *, device: str = "auto") -> Predictor:
-    """A run folder (needs PyTorch) or an exported `.onnx` file, ready to predict."""
+    """A run folder (needs PyTorch), an exported `.onnx` file, or the name of a model that needs no training, ready to
+    predict."""
+    if is_ready(model):
+        _need("torch", "train")
+        from manako.training.ready import ready_predictor
+
+        return ready_predictor(str(model), device=device)
     if Path(model).is_dir():
         _need("torch", "train")
         from manako.training.run import load_run
@@ -229,8 +235,14 @@ def predict(
 
 
 def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, verbose: bool = False) -> ExportResult:
-    """Write a file that predicts without PyTorch, compared with the run on its validation images first."""
+    """Write a file that predicts without PyTorch, compared with the run on its validation images first (with a model
+    that needs no training, on generated ones)."""
     _need("torch", "train")
+    if is_ready(run):
+        from manako.training.ready import export_ready
+
+        with quiet(not verbose):
+            return export_ready(str(run), Path(out or f"{run}.onnx"))
     from manako.training.export import export_onnx
     from manako.training.run import load_run
 

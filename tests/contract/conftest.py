@@ -36,6 +36,7 @@ BARS: dict[str, tuple[str, float] | None] = {
     "depth": ("delta1", 0.9),
     "pose": ("oks_ap", 0.9),
     "ocr": ("cer", 0.05),
+    "text_finding": ("h_mean", 0.9),
 }
 # Players of a game: their losses needn't fall. Each has a test of its own in tests/blocks.
 GAMES = ("anogan",)
@@ -47,8 +48,11 @@ OTHER_RATE = 1e-3
 SMALLER = {"vgg": {"hidden": 128}, "pspnet": {"width": 64, "levels": 3}, "deeplab": {"width": 64}}
 SMALLER["faster_rcnn"] = SMALLER["mask_rcnn"] = {"regions": 32}
 SMALLER["gan"] = {"width": 16}
-SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads": 3, "decoder": 16}
+SMALLER["diffusion"] = {"width": 16, "steps": 4}
+SMALLER["dpt"] = SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads": 3, "decoder": 16}
+SMALLER["vitpose"] = {"width": 48, "layers": 2, "heads": 3}
 SMALLER["crnn"] = {"width": 16, "hidden": 64}
+SMALLER["ppocr"] = {"width": 16, "neck": 32}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)
 

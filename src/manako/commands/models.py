@@ -27,5 +27,6 @@ def run(arguments: Namespace) -> int:
         for entry in members:
             options = ", ".join(f"{name}={value}" for name, value in entry.options.items())
             name = f"{entry.name}NAME" if entry.name.endswith(":") else entry.name
-            print(f"  {name:<{width}}{options}")
+            ready = f"[{message('cli.ready')}]  " if entry.ready else ""
+            print(f"  {name:<{width}}{ready}{options}")
     return 0

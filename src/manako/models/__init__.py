@@ -4,13 +4,16 @@ A model file holds the literal tables `TASKS` (names) and `VARIANTS` (variant ->
 class named like the file in CamelCase (`timm_backbone.py` -> `TimmBackbone`), a subclass of
 `manako.blocks.model.Model` with a flat keyword-only constructor. `PREFIX = "timm"` lets `timm:NAME` choose any
 network of a library: NAME becomes the option `network`.
+
+`READY` (variant -> task, height, width, channels) names those whose packaged weights predict without any training:
+their names stand wherever a run or an exported file may (see `manako.training.ready`).
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
@@ -25,17 +28,20 @@ if TYPE_CHECKING:
 
 # The constructor arguments that Manako itself fills; all others are the model's own options.
 COMMON = ("classes", "channels", "imgsz", "weights")
+TABLES = ("TASKS", "VARIANTS", "PREFIX", "READY")  # literal ones of a model file
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One name that `--model` takes. options: the model's own constructor options with their defaults."""
+    """One name that `--model` takes. options: the model's own constructor options with their defaults. ready: of those
+    that predict without training, the task and the network's images."""
 
     name: str
     family: str
     tasks: tuple[str, ...]
     options: Mapping[str, Any]
     summary: str
+    ready: Mapping[str, Any] | None = None
 
     @property
     def class_name(self) -> str:
@@ -60,7 +66,7 @@ def find_model(name: str, task: str) -> ModelEntry:
     prefix, _, network = name.partition(":")
     if network and f"{prefix}:" in entries:
         entry = entries[f"{prefix}:"]
-        entry = ModelEntry(name, entry.family, entry.tasks, {**entry.options, "network": network}, entry.summary)
+        entry = replace(entry, name=name, options={**entry.options, "network": network})
     elif name in entries and not name.endswith(":"):
         entry = entries[name]
     else:
@@ -108,9 +114,20 @@ def create_model(
     """Build a model (imports PyTorch). weights: "none", "auto" (the library's pretrained ones) or a path."""
     entry = find_model(name, task)
     chosen = model_options(entry, options or {})
-    kind = getattr(import_module(f"manako.models.{entry.family}"), entry.class_name)
-    model: Model = kind(classes=classes, channels=channels, imgsz=imgsz, weights=weights, **chosen)
+    model: Model = model_class(entry)(classes=classes, channels=channels, imgsz=imgsz, weights=weights, **chosen)
     return model
+
+
+def model_class(entry: ModelEntry) -> type[Model]:
+    """Imports PyTorch."""
+    kind: type[Model] = getattr(import_module(f"manako.models.{entry.family}"), entry.class_name)
+    return kind
+
+
+def is_ready(name: str | Path) -> bool:
+    """Whether this names a model that predicts without training, and no file or folder of that name is there."""
+    entry = model_entries().get(str(name))
+    return entry is not None and entry.ready is not None and not Path(name).exists()
 
 
 def _read(path: Path) -> list[ModelEntry]:
@@ -119,7 +136,7 @@ def _read(path: Path) -> list[ModelEntry]:
     for node in tree.body:
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            if isinstance(target, ast.Name) and target.id in ("TASKS", "VARIANTS", "PREFIX") and node.value:
+            if isinstance(target, ast.Name) and target.id in TABLES and node.value:
                 tables[target.id] = ast.literal_eval(node.value)
     name = ModelEntry("", path.stem, (), {}, "").class_name
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name]
@@ -130,8 +147,9 @@ def _read(path: Path) -> list[ModelEntry]:
     variants = dict(tables["VARIANTS"])
     if "PREFIX" in tables:
         variants[f"{tables['PREFIX']}:"] = {}
+    ready = tables.get("READY", {})
     return [
-        ModelEntry(variant, path.stem, tuple(tables["TASKS"]), {**options, **own}, summary)
+        ModelEntry(variant, path.stem, tuple(tables["TASKS"]), {**options, **own}, summary, ready.get(variant))
         for variant, own in variants.items()
     ]
 
