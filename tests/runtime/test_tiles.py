@@ -150,6 +150,39 @@ def test_every_object_once_and_whole(seed: int, largest: int, overlap: int) -> N
     assert (np.diff(found.score) <= 0).all()
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    box=st.tuples(st.integers(0, 240), st.integers(0, 140), st.integers(30, 300), st.integers(30, 200)),
+    overlap=st.sampled_from([0, 2, 6, 20]),
+    seed=st.integers(0, 1000),
+)
+def test_parts_of_one_object_are_joined_over_thin_seams(
+    box: tuple[int, int, int, int], overlap: int, seed: int
+) -> None:
+    """Each window sees its part of one object, a pixel off at each side, at its own confidence; parts too small to be
+    seen are not."""
+    left, top = box[:2]
+    truth = np.array([left, top, min(left + box[2], 300), min(top + box[3], 200)], np.float32)
+    random, parts = np.random.default_rng(seed), []
+    for window in Tiling(100, 100, overlap, 1.0, grid=1).windows(200, 300):
+        part = np.clip(truth - np.tile((window.left, window.top), 2), 0, 100) + random.uniform(-1, 1, 4)
+        part = np.clip(part, 0, 100).astype(np.float32)
+        count = int((part[2:] - part[:2]).min() >= 10)
+        score = random.uniform(0.3, 1, count).astype(np.float32)
+        parts.append((window, Detections(part[None][:count], np.zeros(count, np.int64), score)))
+    joined = join_boxes(parts, 200, 300)
+    assert len(joined) == 1
+    assert np.abs(joined.xyxy[0] - truth).max() <= 10 + 1 + overlap
+
+
+def test_neighbours_that_end_at_a_seam_are_not_joined() -> None:
+    """Two objects beside each other, of other heights or not at the border; windows that only touch."""
+    left, right = Window(0, 0, 100, 100), Window(100, 0, 200, 100)
+    one = Detections.truth(np.array([[60, 10, 100, 40], [50, 60, 90, 90]], np.float32), np.zeros(2, np.int64))
+    two = Detections.truth(np.array([[0, 35, 50, 80], [3, 60, 40, 90]], np.float32), np.zeros(2, np.int64))
+    assert len(join_boxes([(left, one), (right, two)], 100, 200)) == 4
+
+
 def test_what_a_window_sees_badly_is_taken_from_its_neighbour() -> None:
     """A box whose hidden part is guessed wrongly, a small object in front of a large one, another class."""
     left, right = Window(0, 0, 200, 200), Window(140, 0, 340, 200)

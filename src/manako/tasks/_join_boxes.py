@@ -1,7 +1,8 @@
 """Objects from the windows of a large image, each once and whole.
 
 Two windows saw the same object where its parts in the region that both saw agree. So an object that lies in two
-windows, one cut by the border of a window, and one larger than any window are all found by the same rule.
+windows, one cut by the border of a window, and one larger than any window are all found by the same rule. Where that
+region is thin, or windows only touch, a box that ends at its window's border is taken to go on a little beyond it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from manako.types import Detections, Outline, Window
 
 AGREES = 0.5  # overlap (intersection over union) of the two parts
 COVERED = 0.7  # part of a box that was cut off by its window's border, and that lies in the other one
-TRUSTED = 0.5  # of the best score: who saw an object less surely has no say in where its sides lie
-_BORDER = 0.01  # of a window's size: a side that lies so near to its border may be cut off
+TRUSTED = 0.5  # of the best score: who saw an object less surely says only where sides lie that others see cut off
+_BORDER = 0.02  # of a window's size: a side that lies so near to its border may be cut off
+_OUTWARDS = np.array([-1, -1, 1, 1], np.float32)  # left, top, right, bottom
+_STRIP = 0.1  # of a window's size: what two windows are compared in is at least so wide
 
 
 def join_boxes(parts: Iterable[tuple[Window, Detections]], height: int, width: int) -> Detections:
@@ -39,14 +42,22 @@ def join_boxes(parts: Iterable[tuple[Window, Detections]], height: int, width: i
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """All boxes in the image's pixels. window: (N,) which window saw each. depth: (N, 4) how far each side lies from
-    the nearer of its window's borders, as a part of the window's size; the image's own borders don't count. cut: (N,)
-    whether a side may be cut off. limits: (W, 4) of the windows."""
+    the nearer of its window's borders, as a part of the window's size; the image's own borders don't count. cut: (N, 4)
+    which sides may be cut off. limits: (W, 4) of the windows."""
 
     found: Detections
     window: NDArray[np.int64]
     depth: NDArray[np.float32]
     cut: NDArray[np.bool_]
     limits: NDArray[np.float32]
+
+    def gone_on(self, index: NDArray[np.int64], margin: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The boxes at `index`; sides that are cut off lie `margin` (x, y) beyond their window's border, where that is
+        not 0."""
+        outwards = np.tile(margin, 2) * _OUTWARDS
+        boxes, beyond = self.found.xyxy[index], self.limits[self.window[index]] + outwards
+        gone: NDArray[np.float32] = np.where(self.cut[index] & (outwards != 0), beyond, boxes)
+        return gone
 
     @classmethod
     def of(cls, parts: list[tuple[Window, Detections]], height: int, width: int) -> _Seen:
@@ -62,7 +73,7 @@ class _Seen:
         borders = borders.reshape(-1, 2, 2)
         depth = np.minimum(sides - borders[:, :1], borders[:, 1:] - sides).reshape(-1, 4) / size
         near = np.abs(found.xyxy - borders.reshape(-1, 4)) / size
-        cut: NDArray[np.bool_] = np.any(near < _BORDER, axis=1)
+        cut: NDArray[np.bool_] = near < _BORDER
         return cls(found, window, depth.astype(np.float32), cut, limits)
 
 
@@ -140,16 +151,15 @@ def _agreements(seen: _Seen) -> Iterator[_Agreement]:
     found = seen.found
     members = [np.flatnonzero(seen.window == i) for i in range(len(seen.limits))]
     for a, b in _neighbours(seen.limits):
-        low = np.maximum(seen.limits[a], seen.limits[b])[:2]
-        high = np.minimum(seen.limits[a], seen.limits[b])[2:]
-        one, other = (_clipped(found.xyxy, m, low, high) for m in (members[a], members[b]))
+        low, high, margin = _region(seen.limits[a], seen.limits[b])
+        one, other = (_clipped(seen.gone_on(m, margin), m, low, high) for m in (members[a], members[b]))
         if not len(one[0]) or not len(other[0]):
             continue
         union_over, least_over = _overlaps(one[1], other[1])
         small_cut = np.where(
             _areas(found.xyxy[one[0]])[:, None] < _areas(found.xyxy[other[0]])[None],
-            seen.cut[one[0]][:, None],
-            seen.cut[other[0]][None],
+            seen.cut[one[0]].any(1)[:, None],
+            seen.cut[other[0]].any(1)[None],
         )
         good = (union_over >= AGREES) | (small_cut & (least_over >= COVERED))
         good &= found.class_id[one[0]][:, None] == found.class_id[other[0]][None]
@@ -157,20 +167,30 @@ def _agreements(seen: _Seen) -> Iterator[_Agreement]:
             yield _Agreement(float(union_over[i, j]), int(one[0][i]), int(other[0][j]))
 
 
+def _region(
+    first: NDArray[np.float32], second: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """low, high (x, y) of what two windows are compared in, and by how much that is wider than what both saw."""
+    low, high = np.maximum(first, second)[:2], np.minimum(first, second)[2:]
+    side = np.minimum(first[2:] - first[:2], second[2:] - second[:2])
+    margin = np.maximum(0, _STRIP * side - (high - low)) / 2
+    return low - margin, high + margin, margin
+
+
 def _neighbours(limits: NDArray[np.float32]) -> Iterator[tuple[int, int]]:
-    """Windows that share a region."""
+    """Windows that share a region, or touch."""
     for a, mine in enumerate(limits):
         later = limits[a + 1 :]
         low, high = np.maximum(later[:, :2], mine[:2]), np.minimum(later[:, 2:], mine[2:])
-        for b in np.flatnonzero((high > low).all(axis=1)):
+        for b in np.flatnonzero((high >= low).all(axis=1)):
             yield a, a + 1 + int(b)
 
 
 def _clipped(
-    xyxy: NDArray[np.float32], index: NDArray[np.int64], low: NDArray[np.float32], high: NDArray[np.float32]
+    boxes: NDArray[np.float32], index: NDArray[np.int64], low: NDArray[np.float32], high: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Which of the boxes at `index` reach into a region, and their parts in it."""
-    inside = np.clip(xyxy[index], np.tile(low, 2), np.tile(high, 2))
+    """Which of the boxes (those at `index`) reach into a region, and their parts in it."""
+    inside = np.clip(boxes, np.tile(low, 2), np.tile(high, 2))
     there = (inside[:, 2:] > inside[:, :2]).all(axis=1)
     return index[there], inside[there]
 
@@ -218,9 +238,11 @@ def _merged(seen: _Seen, groups: list[list[int]]) -> Detections:
     xyxy = np.empty((len(groups), 4), np.float32)
     outlines: list[Outline | None] = []
     for row, members in zip(xyxy, groups, strict=True):
-        trusted = [m for m in members if found.score[m] >= TRUSTED * found.score[members[0]]]
-        deepest = seen.depth[trusted].argmax(axis=0)
-        row[:] = found.xyxy[trusted][deepest, np.arange(4)]
+        doubtful = found.score[members] < TRUSTED * found.score[members[0]]
+        depth = np.where(doubtful[:, None], np.minimum(seen.depth[members], _BORDER), seen.depth[members])
+        boxes = found.xyxy[members]
+        outermost = (boxes * _OUTWARDS).argmax(axis=0)  # of a side that all of them see cut off
+        row[:] = boxes[np.where(depth.max(axis=0) < _BORDER, outermost, depth.argmax(axis=0)), np.arange(4)]
         # Where windows disagree much, a side may end up on the wrong side of its opposite.
         row[2:] = np.maximum(row[:2], row[2:])
         if found.outlines is not None:
