@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from manako.doctor.data import DataReport
     from manako.learn.neighbours.clustering import Clustering
     from manako.runtime.generate import Made
-    from manako.runtime.tiles import Tile
     from manako.runtime.writer import Written
     from manako.training.export import ExportResult
     from manako.types import Dataset
@@ -142,96 +141,25 @@ def predict(
     sources: Iterable[str | Path],
     *,
     out: str | Path | None = None,
-    format: str = "json",
-    draw: bool = False,
-    batch: int | None = None,
-    max_pixels: int | None = None,
     device: str = "auto",
-    confidence: float | None = None,
-    iou: float | None = None,
-    threshold: float | None = None,
-    tile: Tile | None = None,
-    overlap: int | None = None,
-    every: int = 1,
-    track: bool = False,
-    count_lines: Sequence[str] = (),
-    count_zones: Sequence[str] = (),
-    smooth: bool = False,
-    watch: str | None = None,
-    closed: float = 0.2,
-    alarm: float = 0.15,
-    clouds: str | None = None,
-    cut_outs: str | None = None,
-    scale: str | None = None,
-    outlines: bool = False,
     lines: bool = False,
     verbose: bool = False,
+    **options: Any,
 ) -> Written:
     """Predict on images, folders, globs, videos and cameras ("camera:0"); write to `out` (and, with `lines`, to
     standard output) one line an image, or labels in another `format`.
 
-    confidence, iou: of objects, the score from which on they are shown, and how much two of one class may overlap, in
-    place of those chosen on the validation images. threshold: of anomalies, the score over which an image is called a
-    defect, in place of 0.5.
-    tile: predict large images window by window; the longer side of a window in pixels, or "auto" for the network's own
-    size. every: 2 takes every second picture of a video. track: follow objects through videos and folders. count_lines,
-    count_zones: "x1,y1,x2,y2" and "x1,y1,x2,y2,x3,y3..." in pixels, where objects that are followed are counted.
-    smooth: steady the points of poses from picture to picture. watch: "drowsiness" reports closed eyes (aspect ratio
-    below `closed`) and PERCLOS, with an alarm from `alarm` on; the model must know eye points.
-    clouds, cut_outs: of depth, also write point clouds ("fx,fy,cx,cy" of the camera, or "assumed") and images without
-    what is farther than so many metres ("auto" finds the distance).
-    scale: "0.5um", the side of a pixel of the images as they are: areas are also given in that unit. outlines: of
-    segmentation, lines of JSON also hold each connected region with its class, score, box, area and polygons.
-    batch, max_pixels: chosen by the kind of the sources. For predictions as Python objects use
-    `load(model).predict(sources)`.
+    options: fields of `PredictOptions` (`draw=True`, `tile="auto"`, `format="coco"`, ...). Raises ConfigError for
+    unknown ones. For predictions as Python objects use `load(model).predict(sources)`.
     """
-    from manako.runtime.depth_files import with_depth_files
-    from manako.runtime.measuring import Measuring
-    from manako.runtime.pipeline import predict_sources
-    from manako.runtime.writer import root_of, write_results
+    from manako.runtime.options import PredictOptions
+    from manako.runtime.predict import predict as run
 
-    named, folder = list(sources), Path(out) if out else None
+    chosen = PredictOptions.of(options)
     with quiet(not verbose):
-        job = predict_sources(
-            load(model, device=device).with_settings(confidence=confidence, iou=iou, threshold=threshold),
-            named,
-            batch=batch,
-            max_pixels=max_pixels,
-            tile=tile,
-            overlap=overlap,
-            every=every,
-            track=track,
-            count_lines=count_lines,
-            count_zones=count_zones,
-            smooth=smooth,
-            watch=watch,
-            closed=closed,
-            alarm=alarm,
-        )
-        measuring = Measuring.of(scale, outlines, task=job.predictor.task.name, format=format)
-        results = with_depth_files(
-            job.results,
-            task=job.predictor.task.name,
-            out=folder,
-            root=root_of(named),
-            clouds=clouds,
-            cut_outs=cut_outs,
-            max_pixels=job.max_pixels,
-        )
-        return write_results(
-            results,
-            job.predictor,
-            stream=sys.stdout if lines else None,
-            out=folder,
-            format=format,
-            draw=draw,
-            root=root_of(named),
-            max_pixels=job.max_pixels,
-            readings=job.readings,
-            every=every,
-            endless=job.endless,
-            measuring=measuring,
-        )
+        predictor = load(model, device=device)
+        stream = sys.stdout if lines else None
+        return run(predictor, list(sources), chosen, out=Path(out) if out else None, stream=stream)
 
 
 def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, verbose: bool = False) -> ExportResult:

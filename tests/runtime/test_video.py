@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from simple_engines import COLOURS, NAMES, BlockEngine, Blocks
 
-from manako.errors import DataError, MissingExtraError, StorageError, UsageError
+import manako
+from manako.errors import ConfigError, DataError, MissingExtraError, StorageError, UsageError
 from manako.runtime import video
 from manako.runtime.ahead import Picture, Source, Unreadable
 from manako.runtime.counting import Line, Zone, _side, _within, new_counting
+from manako.runtime.options import PredictOptions
 from manako.runtime.pipeline import predict_sources
 from manako.runtime.predictor import Predictor
 from manako.runtime.writer import write_results
@@ -233,7 +235,7 @@ def test_one_line_a_picture_a_drawn_video_numbers_and_counts(tmp_path: Path) -> 
     Image.fromarray(moving(1)[0]).save(tmp_path / "in" / "still.png")
     predictor = Predictor(BlockEngine(HEIGHT, WIDTH), Blocks())
     lines, zones = ["80,0,80,96"], ["50,60,100,60,100,96,50,96"]
-    job = predict_sources(predictor, [tmp_path / "in"], count_lines=lines, count_zones=zones)
+    job = predict_sources(predictor, [tmp_path / "in"], PredictOptions(count_lines=lines, count_zones=zones))
     stream = io.StringIO()
     written = write_results(
         job.results,
@@ -341,6 +343,12 @@ def test_zones_equal_filled_polygons(corners: list[tuple[int, int]], x: float, y
     assert zone.now() == {"inside": int(inside), "entered": int(inside)}
 
 
+def test_an_unknown_option_is_refused_before_the_model_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        manako.predict(tmp_path / "none.onnx", [tmp_path], tyle="auto")
+    assert caught.value.facts["near"] == "tile"
+
+
 _LONG = """
 import io, sys, tracemalloc
 from pathlib import Path
@@ -348,6 +356,7 @@ import numpy as np
 sys.path.insert(0, sys.argv[2])
 from peak_memory import peak_kilobytes
 from simple_engines import BlockEngine, Blocks
+from manako.runtime.options import PredictOptions
 from manako.runtime.pipeline import predict_sources
 from manako.runtime.predictor import Predictor
 from manako.runtime.writer import write_results
@@ -370,7 +379,8 @@ class Engine(BlockEngine):
 
 tracemalloc.start()
 predictor = Predictor(Engine(480, 640), Blocks())
-job = predict_sources(predictor, [sys.argv[1]], track=True, count_lines=["320,0,320,480"])
+options = PredictOptions(track=True, count_lines=["320,0,320,480"])
+job = predict_sources(predictor, [sys.argv[1]], options)
 write_results(job.results, predictor, stream=Lines(), out=Path(sys.argv[3]), draw=True, readings=job.readings)
 """
 

@@ -14,12 +14,14 @@ from manako.paths import find_images
 from manako.runtime import tiles, video
 from manako.runtime.ahead import Source
 from manako.runtime.counting import new_counting
-from manako.runtime.drowsiness import ALARM, CLOSED, new_drowsiness
+from manako.runtime.drowsiness import new_drowsiness
+from manako.runtime.options import PredictOptions
 from manako.runtime.predictor import BATCH, Predictor, Result
 from manako.runtime.sequences import NewReading, followed
 from manako.runtime.smoothing import smoothed
 from manako.tasks import Task
 
+_PLAIN = PredictOptions()
 FOLLOWED = ("detection", "instances")  # tasks whose predictions are single objects
 
 
@@ -34,52 +36,41 @@ class Job:
     endless: bool
 
 
-def predict_sources(
-    predictor: Predictor,
-    sources: Sequence[str | Path],
-    *,
-    batch: int | None = None,
-    max_pixels: int | None = None,
-    tile: tiles.Tile | None = None,
-    overlap: int | None = None,
-    every: int = 1,
-    track: bool = False,
-    count_lines: Sequence[str] = (),
-    count_zones: Sequence[str] = (),
-    smooth: bool = False,
-    watch: str | None = None,
-    closed: float = CLOSED,
-    alarm: float = ALARM,
-) -> Job:
-    """As `api.predict`. Raises UsageError, and MissingExtraError where a video is named and OpenCV isn't there."""
+def predict_sources(predictor: Predictor, sources: Sequence[str | Path], options: PredictOptions = _PLAIN) -> Job:
+    """Raises UsageError, and MissingExtraError where a video is named and OpenCV isn't there."""
     predictor = predictor.to_show()
     cameras = any(video.is_camera(source) for source in sources)
     videos = any(video.is_video(source) for source in sources)
     if videos:
         video.need_opencv()
-    if overlap is not None and tile is None:
+    if options.overlap is not None and options.tile is None:
         raise UsageError("tiles.overlap_alone")
-    counted = bool(count_lines or count_zones)
-    if track or counted:
+    if options.track or options.counted:
         _check_objects(predictor.task)
-    readings: list[NewReading] = []
-    if watch is not None:
-        readings.append(_watching(predictor, watch, closed=closed, alarm=alarm))
-    limit = max_pixels or (MAX_PIXELS if tile is None else tiles.MAX_PIXELS)
-    size = batch or (1 if cameras else video.BATCH if videos else BATCH)
-    items = video.with_pictures(_some(_found(sources), sources), every=every, max_pixels=limit)
-    if tile is None:
+    readings = tuple(_readings(predictor, options))
+    limit = options.max_pixels or (MAX_PIXELS if options.tile is None else tiles.MAX_PIXELS)
+    size = options.batch or (1 if cameras else video.BATCH if videos else BATCH)
+    items = video.with_pictures(_some(_found(sources), sources), every=options.every, max_pixels=limit)
+    if options.tile is None:
         results = predictor.predict(items, batch=size, max_pixels=limit)
     else:
-        results = tiles.predict_tiled(predictor, items, tile=tile, overlap=overlap, batch=size, max_pixels=limit)
-    if track or counted:
-        results = followed(results, every=every)
-    if smooth:
+        results = tiles.predict_tiled(
+            predictor, items, tile=options.tile, overlap=options.overlap, batch=size, max_pixels=limit
+        )
+    if options.track or options.counted:
+        results = followed(results, every=options.every)
+    if options.smooth:
         _check_poses(predictor.task)
         results = smoothed(results)
-    if counted:
-        readings.append(new_counting(count_lines, count_zones, predictor.card.classes))
-    return Job(predictor, results, tuple(readings), limit, cameras)
+    return Job(predictor, results, readings, limit, cameras)
+
+
+def _readings(predictor: Predictor, options: PredictOptions) -> Iterator[NewReading]:
+    """What is to be read from sequences. Raises UsageError."""
+    if options.watch is not None:
+        yield _watching(predictor, options.watch, closed=options.closed, alarm=options.alarm)
+    if options.counted:
+        yield new_counting(options.count_lines, options.count_zones, predictor.card.classes)
 
 
 def _some(found: Iterator[Source], sources: Sequence[str | Path]) -> Iterator[Source]:
