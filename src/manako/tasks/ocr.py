@@ -1,7 +1,8 @@
 """Reading: the text of one line. The classes are the characters of the alphabet.
 
 Outputs: for each step from left to right the surest symbols and their probabilities: 0 is CTC's blank, i + 1 the class
-i. The text is what is left when repeats are taken as one and blanks are left out (Graves et al. 2006, the best path).
+i. The text is what is left when repeats are taken as one and blanks are left out (Graves et al. 2006, the best path),
+or, with a `Beam`, the likeliest text of all paths.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from manako.images import Fit
 from manako.metrics.bootstrap import ratio_interval
 from manako.metrics.text import Edits, LineErrors, align, measure_line
 from manako.tasks import Json, Output, Outputs, Task
+from manako.tasks._prefix_beam import BLANK, Guide, character_scores, prefix_beam
 from manako.types import Dataset, Evaluation, Frame, Score, TextLine
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from manako.figures import Figure
 
 WORST = 100
-BLANK = 0
 INTERVALS = (  # beside the main metric's
     ("cer_normalised", "characters_normalised", "count"),
     ("word_accuracy", "words", "same"),
@@ -43,7 +44,18 @@ class ReadLine:
     mistakes: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class Beam:
+    """width: beginnings of texts that are remembered from step to step. guide: what is known of texts beforehand; a
+    line that it forbids altogether is read without it."""
+
+    width: int
+    guide: Guide | None = None
+
+
 class Ocr(Task[TextLine]):
+    """beam: None takes the best path, which is fastest."""
+
     name: ClassVar[str] = "ocr"
     main_metric: ClassVar[str] = "cer"
     higher_is_better: ClassVar[bool] = False
@@ -54,9 +66,14 @@ class Ocr(Task[TextLine]):
     columns: ClassVar[tuple[str, ...]] = ("text", "score")
     fit: ClassVar[Fit] = "line"
 
+    def __init__(self, beam: Beam | None = None) -> None:
+        self.beam = beam
+
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[TextLine]:
         pairs = zip(outputs["symbols"], outputs["symbol_scores"], strict=True)
-        return [best_path(symbols[:, 0], scores[:, 0]) for symbols, scores in pairs]
+        if self.beam is None:
+            return [best_path(symbols[:, 0], scores[:, 0]) for symbols, scores in pairs]
+        return [beam_path(symbols, scores, self.beam) for symbols, scores in pairs]
 
     def measure(self, prediction: TextLine, truth: TextLine, classes: Sequence[str]) -> ReadLine:
         place = {name: index for index, name in enumerate(classes)}
@@ -141,6 +158,15 @@ def best_path(symbols: NDArray[np.int64], scores: NDArray[np.float32]) -> TextLi
     best = np.maximum.reduceat(scores, begins)
     kept = symbols[begins] != BLANK
     return TextLine(symbols[begins][kept].astype(np.int64) - 1, best[kept].astype(np.float32))
+
+
+def beam_path(symbols: NDArray[np.int64], scores: NDArray[np.float32], beam: Beam) -> TextLine:
+    """(T, K) and (T, K) -> the line; a character scores as the surest of its steps."""
+    text = prefix_beam(symbols, scores, width=beam.width, guide=beam.guide)
+    if text is None:
+        text = prefix_beam(symbols, scores, width=beam.width)
+    assert text is not None  # without a guide any text may end
+    return TextLine(np.array(text, np.int64) - 1, character_scores(text, symbols, scores))
 
 
 def _shown(line: TextLine, classes: Sequence[str]) -> str:
