@@ -17,7 +17,8 @@ from manako.types import Problem
 
 LANGUAGES = ("en", "ja")
 ALPHABET_OF: Mapping[str, str] = {"en": "ascii", "ja": "japanese"}
-LONGEST: Mapping[str, int] = {"en": 26, "ja": 14}  # characters of a line
+LONGEST: Mapping[str, int] = {"en": 22, "ja": 12}  # characters of a line
+LONGER = 0.6  # exponent: 1 would make all lengths alike frequent
 
 Random = np.random.Generator
 Maker = Callable[[Random], str]
@@ -28,7 +29,7 @@ def phrase(language: str, random: Random, *, longest: int | None = None) -> str:
     if language not in LANGUAGES:
         raise UsageError("samples.language", value=language, known=", ".join(LANGUAGES))
     most = longest or LONGEST[language]
-    wanted = int(random.integers(1, most + 1))
+    wanted = int(np.ceil(most * random.random() ** LONGER))
     makers, chances = (ENGLISH, ENGLISH_CHANCES) if language == "en" else (JAPANESE, JAPANESE_CHANCES)
     text = ""
     for _ in range(wanted):

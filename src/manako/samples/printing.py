@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from manako.samples.paper import Random, as_jpeg, put_on_paper, seen_from_aside, warp
 from manako.samples.typefaces import Font, Typeface
 
-SMALLEST, LARGEST = 14, 40  # pixels of the em
+SIZES = (14, 16, 18, 20, 22, 25, 28, 32, 36, 40)  # pixels of the em; few, as each font is opened in each
 # In vertical lines these are turned with the line, those stand in the upper right of their cell.
 TURNED = "ー〜…‥（）〔〕［］｛｝〈〉《》「」『』【】()[]{}<>-−=＝：；→←↑↓～"
 UPPER_RIGHT = "、。，．"
@@ -18,7 +18,7 @@ SMALL_KANA = "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ
 def print_line(text: str, face: Typeface, random: Random, *, vertical: bool = False, neighbour: str = "") -> bytes:
     """A JPEG file. Vertical lines are turned a quarter counter-clockwise, so that they are read from left to right,
     too. neighbour: what stands on the lines above and below, of which a little may be seen."""
-    size = int(np.exp(random.uniform(np.log(SMALLEST), np.log(LARGEST))))
+    size = SIZES[int(random.integers(len(SIZES)))]
     sheet = line_sheet(text, face.at(size), random, vertical=vertical, neighbour=neighbour)
     if random.random() < 0.6:
         sheet = warp(sheet, seen_from_aside(random, *sheet.size, reach=0.05))

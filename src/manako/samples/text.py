@@ -87,8 +87,8 @@ def write_text(
 
     language: "en" or "ja". kind: "lines", "pages", or "digits" (strings of real handwritten digits). fonts: folders or
     files in place of the machine's; the font in the package is always there. hold: parts of the names of fonts that
-    only the test may have (`share_out`). words: a text file to take the lines from. vertical: half of the lines are written
-    from top to bottom. workers: processes. Raises UsageError, DataError, StorageError.
+    only the test may have (`share_out`). words: a text file to take the lines from. vertical: half of the lines are
+    written from top to bottom. workers: processes. Raises UsageError, DataError, StorageError.
     """
     if language not in LANGUAGES:
         raise UsageError("samples.language", value=language, known=", ".join(LANGUAGES))

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 from PIL import ImageFont
 
 from manako.errors import DataError, UsageError
+from manako.fonts import font
 from manako.types import Split
 
 OWN = "manako sans"  # the font in the package
@@ -48,18 +48,17 @@ class Typeface:
         return all(_has(self.file, character) for character in text)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=4096)
 def _opened(file: str, size: int) -> Font:
-    """The first face of a file: those that follow in a collection differ in few characters."""
-    source = Path(file) if file else resources.files("manako.fonts").joinpath("sans.otf")
-    with source.open("rb") as stream:
-        return ImageFont.truetype(stream, size, layout_engine=ImageFont.Layout.BASIC)
+    """The first face of a file: those that follow in a collection differ in few characters. By its name, not its
+    contents: so only what is drawn is read, and fonts of 20 MB take no memory."""
+    return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC) if file else font(size)
 
 
 @lru_cache(maxsize=2**20)
 def _has(file: str, character: str) -> bool:
-    font = _opened(file, _ASKED_AT)
-    return character.isspace() or _drawn(font, character) not in (_EMPTY, _box(file))
+    drawn = _drawn(_opened(file, _ASKED_AT), character)
+    return character.isspace() or drawn not in (_EMPTY, _box(file))
 
 
 @cache
@@ -137,9 +136,8 @@ def _related(faces: list[Typeface]) -> list[Typeface]:
 
     for face in faces:
         leader.setdefault(face.family, face.family)
-        font = face.at(_ASKED_AT)
         marks: list[object] = [_first_words(face.name)]
-        marks += [_drawn(font, c) for c in _PROBES if face.has(c)]
+        marks += [_drawn(face.at(_ASKED_AT), c) for c in _PROBES if face.has(c)]
         for mark in marks:
             leader[lead(face.family)] = lead(known.setdefault(mark, face.family))
     return [replace(face, family=lead(face.family)) for face in faces]
