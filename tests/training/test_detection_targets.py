@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manako.config import RunConfig
 from manako.errors import ConfigError
+from manako.models import create_model
+from manako.run_folder import RunFolder
+from manako.tasks import get_task
 from manako.training.augment import Augmentation, augment, draws
 from manako.training.batch import Batch
 from manako.training.mosaic import crops, mosaic
+from manako.training.plan import make_plan
 from manako.training.sampler import generator
 from manako.training.targets import classification
 from manako.training.targets.detection import LEAST_PART, LEAST_SIDE, DetectionTargets, collate
+from manako.training.train import _from_nothing
 from manako.types import Detections, Frame, Labels
 
 SIZE = (48, 64)
@@ -135,3 +143,26 @@ def test_other_tasks_have_no_mosaics() -> None:
     labels = classification.collate([Labels.truth(0)], [], classes=2, size=SIZE)
     with pytest.raises(ConfigError, match="mosaic"):
         mosaic(Batch(torch.zeros(1, 1, *SIZE), labels))
+
+
+def test_each_detector_has_a_rate_that_suits_it(tmp_path: Path) -> None:
+    dataset = get_task("detection").synthetic(tmp_path / "scenes", seed=0, count=4)
+
+    def plan(model: str, **given: Any) -> RunConfig:
+        return make_plan(RunConfig(data=str(dataset.root), model=model, **given), dataset)[0]
+
+    yolo, two_stage, plain = plan("yolo"), plan("fasterrcnn_lite0_fpn"), plan("ssd300_vgg16")
+    assert yolo.lr and two_stage.lr and plain.lr and yolo.lr > two_stage.lr > plain.lr
+    assert not yolo.clip and two_stage.clip and plain.clip
+    assert plan("ssd300_vgg16", lr=0.002).lr == 0.002
+
+
+def test_a_network_that_starts_from_nothing_learns_as_a_whole(tmp_path: Path) -> None:
+    """Random lower stages held still, or slowed down 0.8 ** 17 times, would never become useful."""
+    config = RunConfig(frozen_stages=1, layer_decay=0.8)
+    for pretrained, wanted in ((True, (1, 0.8)), (False, (0, 1.0))):
+        model = create_model("yolo_nano", task="detection", classes=2, channels=3, imgsz=64, weights="none", options={})
+        model.pretrained = pretrained
+        found = _from_nothing(config, model, RunFolder(tmp_path), tell=True)
+        assert (found.frozen_stages, found.layer_decay) == wanted
+    assert RunConfig.read(tmp_path / "config.yaml") == found

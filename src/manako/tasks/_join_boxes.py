@@ -158,8 +158,8 @@ def _agreements(seen: _Seen) -> Iterator[_Agreement]:
         union_over, least_over = _overlaps(one[1], other[1])
         small_cut = np.where(
             _areas(found.xyxy[one[0]])[:, None] < _areas(found.xyxy[other[0]])[None],
-            seen.cut[one[0]].any(1)[:, None],
-            seen.cut[other[0]].any(1)[None],
+            np.any(seen.cut[one[0]], axis=1, keepdims=True),
+            np.any(seen.cut[other[0]], axis=1, keepdims=True).T,
         )
         good = (union_over >= AGREES) | (small_cut & (least_over >= COVERED))
         good &= found.class_id[one[0]][:, None] == found.class_id[other[0]][None]

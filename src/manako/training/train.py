@@ -103,6 +103,7 @@ def _learn(
     card, model = build(config, dataset)
     for code, facts in model.notes:
         say(code, **facts)
+    config = _from_nothing(config, model, folder, tell=processes.first)
     if model.learns == "once":
         device = choose_device(config.device)
         result, strange = fit_once(
@@ -158,6 +159,17 @@ def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bo
             say("train.flips_off" if found.flips_harm else "train.flips_on", **vars(found))
             atomic_write(folder.config, config.dumps())
     return config, how if config.flip == "on" else replace(how, flip=0.0)
+
+
+def _from_nothing(config: RunConfig, model: Model, folder: RunFolder, *, tell: bool) -> RunConfig:
+    """Without learned weights no stage is worth keeping: all learn, and at the same rate."""
+    if model.pretrained or model.learns == "once" or (not config.frozen_stages and config.layer_decay in (None, 1.0)):
+        return config
+    config = config.with_(frozen_stages=0, layer_decay=1.0)
+    if tell:
+        say("train.from_nothing")
+        atomic_write(folder.config, config.dumps())
+    return config
 
 
 def _prepare(model: Model, config: RunConfig, data: TrainingData, *, mirror: bool, start: bool) -> None:
