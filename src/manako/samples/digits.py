@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
@@ -67,6 +68,45 @@ def write_some_digits(folder: Path, *, seed: int, count: int, size: int = 28) ->
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(images[index]).resize((size, size), Image.Resampling.BICUBIC).save(path)
     return folder
+
+
+def write_number(random: np.random.Generator, split: str, *, longest: int = 8) -> tuple[npt.NDArray[np.float32], str]:
+    """Ink (H, W), 0..1, of 1 to `longest` digits side by side as someone might write them, and the number. Every split
+    has its own 15 to 70 % of the digits."""
+    from PIL import Image
+
+    images, labels, pools = _pools()
+    size = int(random.integers(20, 41))
+    picked = [
+        random.choice(pools[split, digit]) for digit in random.integers(0, 10, int(random.integers(1, longest + 1)))
+    ]
+    gap, slant = random.uniform(-0.12, 0.2), random.uniform(-0.25, 0.25)
+    step = max(1, round(size * (0.8 + gap)))
+    sheet = Image.new("L", (step * (len(picked) - 1) + 2 * size, 2 * size))
+    for place, index in enumerate(picked):
+        side = max(8, round(size * random.uniform(0.85, 1.15)))
+        digit = Image.fromarray(images[index]).resize((side, side), Image.Resampling.BICUBIC)
+        lean = (1, slant, -slant * side / 2, 0, 1, 0)
+        digit = digit.transform((side, side), Image.Transform.AFFINE, lean, Image.Resampling.BILINEAR)
+        top = size // 2 + int(random.integers(-size // 12, size // 12 + 1))
+        sheet.paste(255, (place * step + size // 4, top), digit)
+    left, up, right, down = sheet.getbbox() or (0, 0, 1, 1)
+    edges = random.integers(1, size // 3, 4).tolist()
+    cut = sheet.crop((left - edges[0], up - edges[1], right + edges[2], down + edges[3]))
+    return np.asarray(cut, np.float32) / 255, "".join(str(labels[index]) for index in picked)
+
+
+@cache
+def _pools() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], dict[tuple[str, int], npt.NDArray[np.int64]]]:
+    """Images, labels, and which of them each split has of each digit."""
+    images, labels = load_digits()
+    order = np.random.default_rng(_ORDER_SEED).permutation(len(labels))
+    pools = {}
+    for digit in range(10):
+        own = order[labels[order] == digit]
+        parts = np.array([_part(position / len(own)) for position in range(len(own))])
+        pools |= {(split, digit): own[parts == split] for split in SPLITS}
+    return images, labels, pools
 
 
 def _part(position: float) -> str:

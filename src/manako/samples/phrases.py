@@ -58,10 +58,15 @@ def read_texts(file: Path) -> list[str]:
 
 
 def _shortened(text: str, longest: int, random: Random) -> str:
-    if len(text) > longest:
-        start = int(random.integers(0, len(text) - longest + 1))
-        text = text[start : start + longest]
-    return text.strip()
+    """At most `longest` characters of `text`, whole words where it has several."""
+    if len(text) <= longest:
+        return text.strip()
+    starts = [place for place in range(len(text)) if " " not in text or not place or text[place - 1] == " "]
+    start = starts[int(random.integers(len(starts)))]
+    piece = text[start : start + longest]
+    if " " in piece and text[start + longest : start + longest + 1].strip():
+        piece = piece.rpartition(" ")[0]
+    return piece.strip()
 
 
 @cache

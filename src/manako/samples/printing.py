@@ -71,14 +71,20 @@ def horizontal_strip(text: str, font: Font, tracking: float) -> Image.Image:
 
 
 def vertical_strip(text: str, font: Font) -> Image.Image:
-    """Characters one below the other, in cells of one em; the whole is turned a quarter counter-clockwise."""
+    """A vertical line, turned a quarter counter-clockwise."""
+    return vertical_column(text, font)[0].transpose(Image.Transpose.ROTATE_90)
+
+
+def vertical_column(text: str, font: Font) -> tuple[Image.Image, int]:
+    """Characters one below the other in cells of one em: the ink and no more, but at least most of the cells' width.
+    And by how much its left side lies right of the cells'."""
     em = int(np.ceil(font.size))
     column = Image.new("L", (2 * em, em * len(text) + em))
     for number, character in enumerate(text):
         column.paste(_cell(character, font, em), (em // 2, em // 2 + number * em))
-    box = column.getbbox() or (0, 0, 1, 1)
-    wide = (min(box[0], em // 2 + em // 8), max(box[2], em // 2 + em - em // 8))
-    return column.crop((wide[0], box[1], wide[1], box[3])).transpose(Image.Transpose.ROTATE_90)
+    box = column.getbbox() or (em // 2, 0, em // 2 + 1, 1)
+    left, right = min(box[0], em // 2 + em // 8), max(box[2], em // 2 + em - em // 8)
+    return column.crop((left, box[1], right, box[3])), left - em // 2
 
 
 def _cell(character: str, font: Font, em: int) -> Image.Image:

@@ -1,8 +1,8 @@
 """Generated text to train readers and finders with: lines or whole pages, in the fonts of this machine.
 
-Lines lie in `train`, `val` and `test`, each with `images/` and `labels.tsv`; pages with `gt_<image>.txt` beside each
-image (ICDAR: the corners of each line, clockwise, and its text). What an image shows follows from the seed and its
-number alone.
+Lines lie in `train`, `val` and `test`, each with `images/` and `labels.tsv`; pages have `labels/gt_<image>.txt` (ICDAR:
+the corners of each line, clockwise from where its text begins, and the text). What an image shows follows from the
+seed and its number alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from manako.alphabets import alphabet
 from manako.errors import UsageError
 from manako.messages import message
 from manako.paths import new_folder
+from manako.samples.digits import write_number
+from manako.samples.paper import as_jpeg, put_on_paper
 from manako.samples.phrases import ALPHABET_OF, LANGUAGES, LONGEST, own_phrase, phrase, read_texts
 from manako.samples.printing import print_line
 from manako.samples.typefaces import Progress, Typeface, find_typefaces, share_out
+from manako.samples.whole_pages import print_page
 from manako.types import SPLITS, Split
 
 TRIES = 50  # phrases, until a font has all the characters of one
@@ -123,7 +126,8 @@ def split_of(number: int, count: int) -> Split:
 def _write(order: Order, count: int, workers: int, progress: Progress | None) -> set[str]:
     """All images and their labels. Returns the characters that occur."""
     for split in {split_of(number, count) for number in range(count)}:
-        (order.folder / split / "images").mkdir(parents=True)
+        for name in ("images", "labels") if order.kind == "pages" else ("images",):
+            (order.folder / split / name).mkdir(parents=True)
     rows: dict[Split, list[str]] = {split: [] for split in SPLITS}
     seen: set[str] = set()
     done = 0
@@ -160,8 +164,17 @@ def make_images(order: Order, count: int, numbers: Sequence[int]) -> Made:
     for number in numbers:
         split, name = split_of(number, count), f"{number:06}.jpg"
         random = np.random.default_rng([order.seed, number])
-        pixels, text = _line(order, split, random)
-        texts = [text]
+        if order.kind == "pages":
+            pixels, truth = _page(order, split, random)
+            texts = [row.split(",", 8)[8] for row in truth]
+            labels = order.folder / split / "labels" / f"gt_{number:06}.txt"
+            labels.write_text("".join(f"{row}\n" for row in truth), "utf-8")
+        elif order.kind == "digits":
+            ink, text = write_number(random, split)
+            pixels, texts = as_jpeg(put_on_paper(ink, random), random), [text]
+        else:
+            pixels, text = _line(order, split, random)
+            texts = [text]
         (order.folder / split / "images" / name).write_bytes(pixels)
         made.append((split, name, texts))
     return made
@@ -172,6 +185,12 @@ def _line(order: Order, split: Split, random: np.random.Generator) -> tuple[byte
     vertical = bool(random.random() < order.vertical)
     text, other = (order_text(order, face, random) for _ in range(2))
     return print_line(text, face, random, vertical=vertical, neighbour=other), text
+
+
+def _page(order: Order, split: Split, random: np.random.Generator) -> tuple[bytes, list[str]]:
+    face = pick_face(order.fonts[split], random)
+    vertical = bool(random.random() < order.vertical)
+    return print_page(face, lambda longest: order_text(order, face, random, longest), random, vertical=vertical)
 
 
 def pick_face(faces: Sequence[Typeface], random: np.random.Generator) -> Typeface:
