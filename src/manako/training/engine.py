@@ -33,6 +33,8 @@ class WithPixels(nn.Module):
 class TorchEngine:
     """An `Engine`. The model is moved to `device` and is left in evaluation mode. precision: fp32, bf16 or fp16."""
 
+    free_size = True  # images need not be of the card's size where the network itself takes any
+
     def __init__(self, model: Model, card: ModelCard, *, device: str = "cpu", precision: str = "fp32") -> None:
         self._card = card
         self._keys = tuple(output.key for output in get_task(card.task).outputs)
