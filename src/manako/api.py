@@ -23,6 +23,7 @@ from manako.runtime.predictor import Predictor
 from manako.tasks import get_task
 from manako.threads import wait_briefly
 
+FINDER = "ppocr_finder"  # of lines of text, where no other is named
 DEMO_SCENES = 240  # generated for `manako demo --task`
 
 if TYPE_CHECKING:
@@ -105,6 +106,15 @@ def load(model: str | Path, *, device: str = "auto") -> Predictor:
     return Predictor(OnnxEngine(Path(model)))
 
 
+def _loaded(model: str | Path, *, pages: bool, finder: str | Path | None, device: str) -> Predictor:
+    """A model; a reader of whole pages with its finder of lines."""
+    if not pages and finder is None:
+        return load(model, device=device)
+    from manako.runtime.pages import PagePredictor
+
+    return PagePredictor(load(model, device=device), load(finder or FINDER, device=device))
+
+
 def evaluate(
     model: str | Path,
     *,
@@ -113,18 +123,32 @@ def evaluate(
     out: str | Path | None = None,
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
+    beam: int | None = None,
+    lexicon: str | Path | None = None,
+    language_model: str | Path | None = None,
+    language_weight: float | None = None,
+    pages: bool = False,
+    finder: str | Path | None = None,
     verbose: bool = False,
 ) -> Evaluated:
     """Metrics with intervals on one split of the run's own data, or on all of other `data` that has no splits.
 
-    Writes `evaluation.json` and figures to `out` (default: the run folder).
+    Writes `evaluation.json` and figures to `out` (default: the run folder). beam, lexicon, language_model,
+    language_weight, pages, finder: of reading, as in `PredictOptions`; pages are scored from finding to reading.
     """
     _need("sklearn", "report")
     from manako.runtime.evaluate import evaluate as score
     from manako.runtime.evaluation_files import write_evaluation
+    from manako.runtime.reading import with_beam
 
     with quiet(not verbose):
-        predictor = load(model, device=device)
+        predictor = with_beam(
+            _loaded(model, pages=pages, finder=finder, device=device),
+            beam=beam,
+            lexicon=lexicon,
+            language_model=language_model,
+            language_weight=language_weight,
+        )
         dataset = _dataset_for(model, data, predictor, split)
         samples = dataset.of(split) or (dataset.samples if data is not None else ())  # type: ignore[arg-type]
         if not samples:
@@ -157,7 +181,7 @@ def predict(
 
     chosen = PredictOptions.of(options)
     with quiet(not verbose):
-        predictor = load(model, device=device)
+        predictor = _loaded(model, pages=chosen.pages, finder=chosen.finder, device=device)
         stream = sys.stdout if lines else None
         return run(predictor, list(sources), chosen, out=Path(out) if out else None, stream=stream)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from manako.commands import print_json
+from manako.commands._reading import add_reading, reading_options
 from manako.messages import message
 
 
@@ -15,6 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help=message("cli.evaluate_out"))
     parser.add_argument("--max-pixels", type=int, default=64_000_000, metavar="N", help=message("config.max_pixels"))
     parser.add_argument("--device", default="auto", help=message("config.device"))
+    add_reading(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -28,6 +30,7 @@ def run(arguments: Namespace) -> int:
         out=arguments.out,
         device=arguments.device,
         max_pixels=arguments.max_pixels,
+        **reading_options(arguments),
         verbose=True,
     )
     if arguments.json:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 
-from manako.commands import print_json
+from manako.commands import count, print_json
 from manako.messages import message
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="RUN|MODEL.onnx", help=message("cli.model"))
-    parser.add_argument("--count", type=_count, default=64, metavar="N", help=message("cli.generate_count"))
+    parser.add_argument("--count", type=count, default=64, metavar="N", help=message("cli.generate_count"))
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help=message("config.seed"))
     parser.add_argument("--class", dest="class_name", metavar="NAME", help=message("cli.generate_class"))
     parser.add_argument("--out", default="generated", metavar="DIR", help=message("cli.generate_out"))
@@ -38,11 +38,5 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(message("cli.not_a_count", value=text))
-    return int(text)
-
-
 def _seed(text: str) -> int:
-    return 0 if text.strip("0") == "" and text else _count(text)
+    return 0 if text.strip("0") == "" and text else count(text)

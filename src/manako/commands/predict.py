@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 
-from manako.commands import print_json
+from manako.commands import count, print_json
+from manako.commands._reading import add_reading, reading_options
 from manako.console import write
 from manako.messages import message
 
@@ -15,8 +16,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", help=message("cli.predict_out"))
     parser.add_argument("--format", default="json", metavar="F", help=message("cli.format"))
     parser.add_argument("--draw", action="store_true", help=message("cli.draw"))
-    parser.add_argument("--batch", type=_count, metavar="N", help=message("cli.predict_batch"))
-    parser.add_argument("--max-pixels", type=_count, metavar="N", help=message("cli.predict_max_pixels"))
+    parser.add_argument("--batch", type=count, metavar="N", help=message("cli.predict_batch"))
+    parser.add_argument("--max-pixels", type=count, metavar="N", help=message("cli.predict_max_pixels"))
     parser.add_argument("--device", default="auto", help=message("config.device"))
     parser.add_argument("--confidence", type=_share, metavar="X", help=message("cli.confidence"))
     parser.add_argument("--iou", type=_share, metavar="X", help=message("cli.iou"))
@@ -25,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     large.add_argument("--tile", type=_tile, metavar="N|auto", help=message("cli.tile"))
     large.add_argument("--overlap", type=int, metavar="N", help=message("cli.overlap"))
     video = parser.add_argument_group(message("cli.predict_video"))
-    video.add_argument("--every", type=_count, default=1, metavar="N", help=message("cli.every"))
+    video.add_argument("--every", type=count, default=1, metavar="N", help=message("cli.every"))
     video.add_argument("--track", action="store_true", help=message("cli.track"))
     video.add_argument(
         "--count-line", action="append", default=[], metavar="X1,Y1,X2,Y2", help=message("cli.count_line")
@@ -38,6 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     regions = parser.add_argument_group(message("cli.predict_regions"))
     regions.add_argument("--scale", metavar="0.5um", help=message("cli.scale"))
     regions.add_argument("--outlines", action="store_true", help=message("cli.outlines"))
+    add_reading(parser)
     depth = parser.add_argument_group(message("cli.predict_depth"))
     depth.add_argument("--clouds", nargs="?", const="assumed", metavar="FX,FY,CX,CY", help=message("cli.clouds"))
     depth.add_argument("--cut-outs", nargs="?", const="auto", metavar="METRES", help=message("cli.cut_outs"))
@@ -72,6 +74,7 @@ def run(arguments: Namespace) -> int:
         cut_outs=arguments.cut_outs,
         scale=arguments.scale,
         outlines=arguments.outlines,
+        **reading_options(arguments),
         lines=not arguments.json,
         verbose=True,
     )
@@ -80,12 +83,6 @@ def run(arguments: Namespace) -> int:
     else:
         write(result.text())
     return 1 if result.failed else 0
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ArgumentTypeError(message("cli.not_a_count", value=text))
-    return int(text)
 
 
 def _share(text: str) -> float:
@@ -99,4 +96,4 @@ def _share(text: str) -> float:
 
 
 def _tile(text: str) -> int | str:
-    return text if text == "auto" else _count(text)
+    return text if text == "auto" else count(text)

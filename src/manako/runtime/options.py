@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Self
 
 from manako.errors import ConfigError
@@ -30,6 +31,11 @@ class PredictOptions:
     is farther than so many metres ("auto" finds the distance).
     Regions: scale: "0.5um", the side of a pixel of the images as they are: areas are also given in that unit. outlines:
     of segmentation, lines of JSON also hold each connected region with its class, score, box, area and polygons.
+    Reading: beam: how many beginnings of a text are remembered from step to step (16 where one of the following is
+    given, else the best path alone is taken). lexicon: a file of all that lines may say, an entry a line.
+    language_model: a file of text like that to be read, or a data set, whose training texts are taken; language_weight:
+    how much it counts beside the network. pages: the images are whole pages, whose lines are found first, by `finder`
+    (a run, an exported model, or the name of one that is ready; None: "ppocr_finder"; it implies pages).
     """
 
     format: str = "json"
@@ -53,6 +59,12 @@ class PredictOptions:
     cut_outs: str | None = None
     scale: str | None = None
     outlines: bool = False
+    beam: int | None = None
+    lexicon: str | Path | None = None
+    language_model: str | Path | None = None
+    language_weight: float | None = None
+    pages: bool = False
+    finder: str | Path | None = None
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

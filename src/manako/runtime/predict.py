@@ -11,6 +11,7 @@ from manako.runtime.measuring import Measuring
 from manako.runtime.options import PredictOptions
 from manako.runtime.pipeline import predict_sources
 from manako.runtime.predictor import Predictor
+from manako.runtime.reading import with_beam
 from manako.runtime.writer import Written, root_of, write_results
 
 
@@ -24,7 +25,14 @@ def predict(
 ) -> Written:
     """stream: where lines go, beside those in `out`."""
     settings = {"confidence": options.confidence, "iou": options.iou, "threshold": options.threshold}
-    job, root = predict_sources(predictor.with_settings(**settings), sources, options), root_of(sources)
+    reader = with_beam(
+        predictor.with_settings(**settings),
+        beam=options.beam,
+        lexicon=options.lexicon,
+        language_model=options.language_model,
+        language_weight=options.language_weight,
+    )
+    job, root = predict_sources(reader, sources, options), root_of(sources)
     task = job.predictor.task.name
     measuring = Measuring.of(options.scale, options.outlines, task=task, format=options.format)
     results = with_depth_files(
