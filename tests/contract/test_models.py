@@ -29,7 +29,9 @@ from manako.training.export import export_onnx
 
 from .conftest import (
     BARS,
+    FASTER,
     GAMES,
+    LONGER,
     OTHER_RATE,
     OTHER_STEPS,
     RATES,
@@ -185,9 +187,11 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    optimiser = torch.optim.AdamW(model.parameters(), lr=RATES.get(task, OTHER_RATE), weight_decay=0)
+    family = find_model(name, task).family
+    lr = FASTER.get(family, RATES.get(task, OTHER_RATE))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0)
     first, losses = judged(model, images, targets), []
-    for step in range(STEPS.get(task, OTHER_STEPS)):
+    for step in range(LONGER.get(family, STEPS.get(task, OTHER_STEPS))):
         loss = model.loss(model.train()(images), targets)
         optimiser.zero_grad()
         loss.backward()
@@ -196,7 +200,7 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
             assert loss.shape == () and not without
         optimiser.step()
         losses.append(loss.item())
-        if find_model(name, task).family in GAMES:
+        if family in GAMES:
             return
         if step % 10 == 9 and bar and reached(model, images, some, *bar):
             break

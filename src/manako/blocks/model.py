@@ -18,7 +18,8 @@ class Model(nn.Module):
 
     mean, std: one number a channel, for pixels scaled to 0..1; `normalise` applies them, in training and in the
     exported graph alike. pretrained: whether learned weights were loaded. notes: what a person should know of the
-    weights (where they come from, why none were loaded), as (message key, facts).
+    weights (where they come from, why none were loaded), as (message key, facts). parts: what the last loss in training
+    was the sum of, by name and detached, where its parts deserve curves of their own: `loss.<name>` is a message.
     """
 
     mean: tuple[float, ...] = (0.5,)
@@ -35,6 +36,7 @@ class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[tuple[str, dict[str, object]]] = []
+        self.parts: dict[str, Tensor] = {}
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[str, Tensor]:

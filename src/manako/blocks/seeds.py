@@ -51,6 +51,16 @@ class Seeds(nn.Module):
         return folded @ self.mixing.to(rest.device)
 
 
+def spread_basis(latent: int, count: int) -> Tensor:
+    """(latent, count), columns of length 1: `numbers @ basis` are `count` numbers, each again standard normal.
+
+    They hang together, weakly (their correlations are near 1 / sqrt(latent)): noise whose every value follows smoothly
+    from few numbers.
+    """
+    random = torch.Generator().manual_seed(1)
+    return functional.normalize(torch.randn(latent, count, generator=random, device="cpu"), dim=0)
+
+
 def _modulo(value: Tensor, base: float) -> Tensor:
     return value - (value / base).floor() * base
 

@@ -124,8 +124,9 @@ class Gan(Model):
         judged = functional.softplus(on_made - on_real).mean() + penalty
         still = {name: value.detach() for name, value in self.named_parameters()}
         fooled = functional_call(_Score(self), {f"model.{name}": v for name, v in still.items()}, (shown, class_id))
-        apart = self.likeness * energy_distance(made, real) if self.likeness else 0.0
-        return judged + functional.softplus(on_real.detach() - fooled).mean() + apart
+        pleased = functional.softplus(on_real.detach() - fooled).mean()
+        self.parts = {"discriminator": judged.detach(), "generator": pleased.detach()}
+        return judged + pleased + (self.likeness * energy_distance(made, real) if self.likeness else 0.0)
 
     def _shifted(self, images: Tensor) -> Tensor:
         """Each image moved by its own whole number of pixels, its edge repeated."""

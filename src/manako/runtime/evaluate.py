@@ -13,7 +13,7 @@ from manako.errors import DataError, ManakoError
 from manako.images import MAX_PIXELS
 from manako.runtime.ahead import Opened
 from manako.runtime.predictor import BATCH, Predictor, Result
-from manako.tasks import Outputs
+from manako.tasks import Outputs, get_task, spread
 from manako.types import Detections, Evaluation, Frame, Labels, Prediction, Sample, Skeleton, TextLine
 
 SHOWN = 48  # worst images of which a picture may be asked, and as many others
@@ -38,10 +38,12 @@ class Evaluated:
     def as_json(self) -> dict[str, object]:
         """The object that `evaluate --json` prints."""
         found = self.evaluation
+        ruler = get_task(self.task).measured_with
         return {
             "task": self.task,
             "model": self.model,
             "split": self.split,
+            **({"measured_with": ruler} if ruler else {}),
             "count": found.count,
             "skipped": len(self.skipped),
             "main": found.main.as_json(),
@@ -66,8 +68,8 @@ def evaluate(
     Samples without a target are left out. Raises DataError where nothing is left, or where the samples have a class
     that the model was not taught.
     """
-    known = tuple(aligned(samples, classes, predictor.card.classes))
     task, names = predictor.task, predictor.card.classes
+    known = spread(tuple(aligned(samples, classes, names)), task.enough)
     kept: list[Sample] = []
     measures: list[Any] = []
     skipped: list[Result] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,11 @@ import numpy as np
 
 from manako.errors import DataError
 from manako.images import MAX_PIXELS
-from manako.runtime.ahead import in_batches, open_ahead
+from manako.runtime.ahead import Opened, in_batches, of_one_size, open_ahead
 from manako.runtime.engine import Engine
 from manako.runtime.evaluate import aligned
-from manako.runtime.predictor import BATCH, finite_rows
-from manako.tasks import task_of
+from manako.runtime.predictor import BATCH, WINDOW, finite_rows
+from manako.tasks import spread, task_of
 from manako.types import Sample
 
 LARGEST_DIFFERENCE = 1e-4
@@ -61,14 +61,15 @@ def compare(
     batch: int = BATCH,
     max_pixels: int = MAX_PIXELS,
 ) -> Parity:
-    """Run both engines on every readable sample that has a target. Raises DataError where there is none."""
+    """Run both engines on every readable sample that has a target, or on as many as are enough for a look. Raises
+    DataError where there is none."""
     task, card = task_of(before.card), before.card
-    known = list(aligned(samples, classes, card.classes))
+    known = spread(list(aligned(samples, classes, card.classes)), task.looked)
     differences: list[float] = [0.0]
     measures: tuple[list[Any], list[Any]] = ([], [])
     same: list[bool] = []
     opened = open_ahead(known, card.preprocess, ahead=2 * batch, max_pixels=max_pixels)
-    for items in in_batches((o for o in opened if o.pixels is not None), batch):
+    for items in _batches((o for o in opened if o.pixels is not None), batch, lines=card.preprocess.fit == "line"):
         pixels = np.stack([o.pixels for o in items if o.pixels is not None])
         frames = [o.frame for o in items if o.frame is not None]
         outputs = before.run(pixels), after.run(pixels)
@@ -84,3 +85,10 @@ def compare(
         raise DataError("parity.nothing")
     scores = [task.summarise(m, card.classes, intervals=False).main.value for m in measures]
     return Parity(len(same), max(differences), float(np.mean(same)), scores[0], scores[1], task.higher_is_better)
+
+
+def _batches(opened: Iterable[Opened], batch: int, *, lines: bool) -> Iterator[list[Opened]]:
+    """Of lines, those that are equally wide."""
+    for items in in_batches(opened, batch * WINDOW if lines else batch):
+        for places in of_one_size([None if o.pixels is None else o.pixels.shape for o in items], batch):
+            yield [items[place] for place in places]

@@ -70,12 +70,22 @@ class Task(ABC, Generic[Result]):
     """How images are brought to the network's size: "letterbox" where every pixel counts."""
     dense: ClassVar[bool] = False
     """Whether a prediction is as large as an image, so that only a few are ever held at once."""
+    enough: ClassVar[int | None] = None
+    """Images, evenly spread, that an evaluation takes at most: for tasks that judge sets, or where predicting takes
+    long. A look at the validation images takes a fifth of them. None: all."""
+    measured_with: ClassVar[str] = ""
+    """Name and hash of what the metrics are measured with, where numbers of others can't be compared."""
     on_sheet: ClassVar[int] = 0
     """Predictions of each look at the validation images that `sheet` shows."""
 
     def of(self, skeleton: Skeleton | None) -> Task[Result]:
         """The task for data with this skeleton: poses need it, the others don't."""
         return self
+
+    @property
+    def looked(self) -> int | None:
+        """Images of a look at the validation images, at most."""
+        return self.enough // 5 if self.enough else None
 
     @abstractmethod
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Result]:
@@ -168,7 +178,8 @@ class Task(ABC, Generic[Result]):
         raise NotImplementedError
 
     def alarm(self, looks: Sequence[Mapping[str, float]]) -> tuple[str, dict[str, object]] | None:
-        """What the metrics of all looks so far should warn of while there is time, as (message key, facts)."""
+        """Why, by the metrics of all looks so far, to go on learning is in vain, as (message key, facts): the run ends
+        with its best weights, and the report says why."""
         return None
 
     def watch(self) -> Watch[Result] | None:
@@ -199,6 +210,16 @@ class Task(ABC, Generic[Result]):
     @abstractmethod
     def synthetic(self, folder: Path, *, seed: int, count: int) -> Dataset:
         """Generated images with exact truth, written to `folder` in a layout that people use, then read back."""
+
+
+Item = TypeVar("Item")
+
+
+def spread(items: Sequence[Item], most: int | None) -> Sequence[Item]:
+    """At most `most` of them, evenly spread."""
+    if most is None or len(items) <= most:
+        return items
+    return [items[i] for i in np.linspace(0, len(items) - 1, most).astype(int).tolist()]
 
 
 def distance(before: NDArray[Any], after: NDArray[Any]) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from manako.metrics.generation import features, frechet, kernel_distance, neighbours
+from manako.metrics.generation import FEATURES, features, frechet, kernel_distance, neighbours
 from manako.tasks import Json, Output, Outputs, Task
 from manako.types import Dataset, Evaluation, Frame, Generated, Score
 
@@ -38,6 +38,8 @@ class Generation(Task[Generated]):
     )
     columns: ClassVar[tuple[str, ...]] = ("class", "width", "height")
     dense: ClassVar[bool] = True
+    enough: ClassVar[int | None] = 2000
+    measured_with: ClassVar[str] = f"hog-{FEATURES}"
     on_sheet: ClassVar[int] = 64
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Generated]:
@@ -104,7 +106,7 @@ class Generation(Task[Generated]):
         return contact_sheet(predictions)
 
     def alarm(self, looks: Sequence[Mapping[str, float]]) -> tuple[str, dict[str, object]] | None:
-        """A generator that has collapsed makes the same few images whatever the random numbers."""
+        """A generator that has collapsed makes the same few images whatever the random numbers, and doesn't recover."""
         last = [look["diversity"] for look in looks[LOOKS:][-LOOKS:] if "diversity" in look]
         if len(last) < LOOKS or max(last) >= COLLAPSED:
             return None

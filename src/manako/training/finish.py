@@ -39,6 +39,10 @@ def finish(trained: Trained, *, began: float) -> Run:
     if run.model.learns == "once":  # there are no curves to read or to draw
         history = ()
         reading = Reading(Verdict.DONE, None, (Evidence("curves.evidence.once", {}),))
+    if trained.result.alarm:
+        code, facts = trained.result.alarm
+        since = max(1, round(trained.result.best.epoch))
+        reading = Reading(Verdict.DIVERGING, since, (Evidence(code, {k: float(str(v)) for k, v in facts.items()}),))
     seconds = time.monotonic() - began
     write_report(trained.folder.report, _content(trained, run, measured, reading, history=history, seconds=seconds))
     texts = (

@@ -40,20 +40,22 @@ from manako.training.stopping import StopRequest, stop_on_request
 from manako.training.telling import Teller
 from manako.training.validate import Judge, Look
 
-Stopped = Literal["done", "patience", "asked"]
+Stopped = Literal["done", "patience", "asked", "alarm"]
 CALM = 0.2  # last part of a run, in which images are no mosaics: as those that will be judged
 SYNC_STEPS = 50  # on a GPU the loss is fetched this seldom: fetching waits for it
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """best: the look whose weights lie in `best.safetensors`. epochs: how many were done. stopped: why it ended."""
+    """best: the look whose weights lie in `best.safetensors`. epochs: how many were done. stopped: why it ended.
+    alarm: what the task was alarmed by, as (message key, facts)."""
 
     best: Best
     history: tuple[dict[str, float], ...]
     epochs: float
     seconds: float
     stopped: Stopped
+    alarm: tuple[str, dict[str, object]] | None = None
 
 
 def fit(
@@ -118,6 +120,7 @@ class _Loop:
         self.run, self.hardware, self.processes, self.state = run, hardware, processes, state
         self.losses: list[Tensor] = []
         self.looked: list[Mapping[str, float]] = []
+        self.alarm: tuple[str, dict[str, object]] | None = None
         model.to(hardware.device, memory_format=hardware.layout)  # type: ignore[call-overload]
         processes.share(model)
         self.feed = make_feed(
@@ -210,7 +213,7 @@ class _Loop:
         self.processes.wait()
         assert state.best is not None
         history = tuple(self.keeper.history)
-        return FitResult(state.best, history, state.step / self.steps, self.budget.elapsed, stopped)
+        return FitResult(state.best, history, state.step / self.steps, self.budget.elapsed, stopped, self.alarm)
 
     def _epoch(self, request: StopRequest) -> Stopped | None:
         """Go through what is left of the epoch. None when it ended and another may follow."""
@@ -228,6 +231,8 @@ class _Loop:
             due = self.looks.due(state.step, steps_per_epoch=self.steps, elapsed=self.budget.elapsed)
             if self.processes.agree(due)[0]:
                 self._look()
+                if self.processes.agree(self.alarm is not None)[0]:
+                    return "alarm"
                 if self._stalled():
                     return "patience"
         state.epoch, state.batch = state.epoch + 1, 0
@@ -246,6 +251,7 @@ class _Loop:
         self.losses.append(self.stepper.step(parts))
         state.step += 1
         state.loss_steps += 1
+        self._add_parts()
         before, state.progress = state.progress, self.budget.progress(state.step)
         if self.average:
             self.average.update(progress=state.progress)
@@ -253,6 +259,14 @@ class _Loop:
             self._take_losses()
         known = state.loss_steps - len(self.losses)
         self.teller.step(state.progress - before, state.loss_sum / known if known else None)
+
+    def _add_parts(self) -> None:
+        """Of the loss, for curves; on a GPU only now and then, and that for the steps between: fetching waits."""
+        if self.hardware.waits and self.state.loss_steps % SYNC_STEPS != 1:
+            return
+        for name, value in self.model.parts.items():
+            self.state.parts[name] = self.state.parts.get(name, 0.0) + float(value)
+        self.state.parts_steps += bool(self.model.parts)
 
     def _take_losses(self) -> None:
         """Add up the losses of the last steps. Raises DivergedError if one is not finite."""
@@ -306,7 +320,8 @@ class _Loop:
         }
         if not math.isnan(score):
             line["validation_score"] = score
-        state.loss_sum, state.loss_steps = 0.0, 0
+        line |= {f"loss_{name}": value / state.parts_steps for name, value in state.parts.items()}
+        state.loss_sum, state.loss_steps, state.parts, state.parts_steps = 0.0, 0, {}, 0
         better = self._better(score, loss)
         if better:
             state.best = Best(None if math.isnan(score) else score, loss, state.step / self.steps, state.step)
@@ -318,17 +333,17 @@ class _Loop:
         self.budget.reserve = self.reserve + self.looks.cost  # the last look comes when the budget is used up
 
     def _show(self, seen: Look) -> None:
-        """A sheet of what was predicted, where the task has one; and what the task is alarmed by, once."""
+        """A sheet of what was predicted, where the task has one; and what alarms the task, which ends the run."""
         if seen.shown:
             folder = self.run.path / "figures"
             folder.mkdir(exist_ok=True)
             picture = io.BytesIO()
             self.task.sheet(seen.shown).save(picture, "PNG")
             atomic_write(folder / f"samples-{len(self.keeper.history):03}.png", picture.getvalue())
-        before, self.looked = self.task.alarm(self.looked), [*self.looked, seen.metrics]
-        alarm = self.task.alarm(self.looked)
-        if alarm and not before:
-            say(alarm[0], **alarm[1])
+        self.looked.append(seen.metrics)
+        self.alarm = self.task.alarm(self.looked)
+        if self.alarm:
+            say(self.alarm[0], **self.alarm[1])
 
     def _better(self, score: float, loss: float) -> bool:
         """The latest look wins among those that differ from the highest by less than chance (one standard error).

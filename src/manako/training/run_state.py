@@ -28,7 +28,7 @@ class Best:
 @dataclass
 class RunState:
     """epoch, batch: the next batch to learn from. elapsed: seconds of all parts of the run. loss_sum over loss_steps:
-    since the last look. lines: of the history. scaler: of fp16's gradients."""
+    since the last look, and `parts` over parts_steps likewise. lines: of the history. scaler: of fp16's gradients."""
 
     step: int = 0
     epoch: int = 0
@@ -39,6 +39,8 @@ class RunState:
     lines: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
+    parts: dict[str, float] = field(default_factory=dict)
+    parts_steps: int = 0
     average_at: float = 0.0
     best: Best | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -60,8 +62,8 @@ class RunState:
         return cls(**values)
 
 
-_WHOLE = ("step", "epoch", "batch", "loss_steps", "lines")
-_TABLES = ("config", "hardware", "scaler")
+_WHOLE = ("step", "epoch", "batch", "loss_steps", "parts_steps", "lines")
+_TABLES = ("config", "hardware", "scaler", "parts")
 
 
 def _checked(name: str, record: Mapping[str, Any], file: Path) -> Any:

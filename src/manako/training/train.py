@@ -265,11 +265,9 @@ def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     fit = "stretch" if validation.fit == "crop" else validation.fit
     training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)
     chosen: Mapping[str, Any] = {"max_pixels": config.max_pixels, "workers": config.workers}
-    enough = task_of(dataset).enough
-    looked = enough // 5 if enough else None
     return TrainingData(
         train=cache_images(dataset.of("train"), preprocess=training, **chosen),
-        validation=cache_images(spread(dataset.of("val"), looked), preprocess=validation, **chosen),
+        validation=cache_images(spread(dataset.of("val"), task_of(dataset).looked), preprocess=validation, **chosen),
     )
 
 

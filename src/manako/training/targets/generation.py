@@ -16,18 +16,11 @@ from manako.types import Dataset, Frame, Generated
 if TYPE_CHECKING:
     from manako.training.plan import DataFacts
 
-# Two players: no momentum that overshoots, no decay, weights averaged over the last part of the run.
-RECIPE: Mapping[str, Any] = {
-    **ADAMW,
-    "lr": 5e-4,
-    "momentum": 0.5,
-    "weight_decay": 0.0,
-    "schedule": "linear",
-    "warmup": 0.02,
-    "augment": "none",
-    "clip": 0.0,
-    "batch": "64",
-}
+COMMON: Mapping[str, Any] = {**ADAMW, "weight_decay": 0.0, "warmup": 0.02, "augment": "none", "batch": "64"}
+# Two players: no momentum that overshoots.
+GAME: Mapping[str, Any] = {**COMMON, "lr": 5e-4, "momentum": 0.5, "schedule": "linear", "clip": 0.0}
+FLOW: Mapping[str, Any] = {**COMMON, "lr": 1e-3, "schedule": "cosine"}
+DEFAULT = "gan"
 SMALLEST, LARGEST = 16, 64  # pixels a side
 COMPACT = True
 
@@ -78,9 +71,10 @@ def classes_of(targets: Sequence[Any]) -> None:
 
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
     """Every open setting, from the size and the colours of the images."""
+    model = config.model or DEFAULT
     return {
-        **RECIPE,
-        "model": config.model or "gan",
+        **(GAME if model.startswith("gan") else FLOW),
+        "model": model,
         "imgsz": max(SMALLEST, min(LARGEST, facts.side)) // 4 * 4,
         "channels": 1 if facts.grey else 3,
     }
