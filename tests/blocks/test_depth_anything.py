@@ -66,7 +66,7 @@ def test_the_librarys_weights_give_the_librarys_answer(tmp_path: Path) -> None:
     torch.nn.init.constant_(relative.head.conv3.bias, 3.0)  # away from 0, where the two rectifiers differ
     save_file(relative.state_dict(), tmp_path / "model.safetensors")
     mine = model(str(tmp_path / "model.safetensors"))
-    scale, shift = mine.inverse.exp().tolist()
+    scale, shift = mine.line().tolist()
     inverse = torch.nn.functional.avg_pool2d(1 / (scale * relative(images).predicted_depth + shift)[:, None], 2)[:, 0]
     torch.testing.assert_close(mine(images)["depth"], inverse, rtol=1e-4, atol=1e-5)
 
@@ -86,7 +86,7 @@ def test_other_sizes_are_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_without_a_connection_a_note_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("manako.models.depth_anything.reachable", lambda url: False)
+    monkeypatch.setattr("manako.blocks.hub_weights.reachable", lambda url: False)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     made = model("auto")
     assert not made.pretrained and made.notes[0][0] == "weights.offline"

@@ -9,28 +9,21 @@ Expected: see docs/results.md, open field mouse.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from manako.blocks.encoder import Encoder
 from manako.blocks.layers import check_imgsz, check_range, parameter_stages
-from manako.blocks.model import Model
 from manako.blocks.pretrained import start
+from manako.blocks.single_pose import SinglePose
 from manako.blocks.top_down import TopDown, conv_norm
-
-if TYPE_CHECKING:
-    from manako.training.targets.pose import PoseTargets
 
 TASKS = ("pose",)
 VARIANTS: dict[str, dict[str, object]] = {"heatmap_pose": {}}
-REACH = 3.0  # spreads to each side of a peak that belong to it
 
 
-class HeatmapPose(Model):
+class HeatmapPose(SinglePose):
     """Finds one subject an image (the largest one is taught).
 
     stride: pixels a cell of the maps. width: channels of the top-down path. spread: standard deviation of the target
@@ -65,57 +58,8 @@ class HeatmapPose(Model):
         start(self, weights)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """logits: (N, K, h, w), of every place of a map against all others; in evaluation mode also peaks, limbs."""
-        logits = self.head(self.decoder(self.encoder(images)))
-        if self.training:
-            return {"logits": logits}
-        peaks = self.peaks(logits.float())
-        limbs = torch.ones_like(peaks[:, :1, :, :1]).expand(-1, self.limbs, -1, -1)
-        return {"logits": logits, "peaks": peaks, "limbs": limbs}
-
-    def peaks(self, logits: Tensor) -> Tensor:
-        """(N, K, 1, 3): x, y in pixels, and the share of the map that lies around them."""
-        height, width = logits.shape[-2:]
-        share = logits.flatten(2).softmax(-1)
-        place = share.argmax(-1, keepdim=True)
-        across = torch.arange(width, device=logits.device).repeat(height)
-        down = torch.arange(height, device=logits.device).repeat_interleave(width)
-        reach = math.ceil(REACH * self.spread)
-        near = ((across - place % width).abs() <= reach) & ((down - place // width).abs() <= reach)
-        share = share * near
-        mass = share.sum(-1)
-        x, y = ((share * (c + 0.5)).sum(-1) / mass * self.stride for c in (across, down))
-        return torch.stack([x, y, mass], -1).unsqueeze(2)
-
-    def loss(self, outputs: dict[str, Tensor], targets: PoseTargets) -> Tensor:  # type: ignore[override]
-        """Relative entropy to a small Gaussian around each point, whose mean is the point to a fraction of a cell; 0
-        where the maps are the Gaussians. Mean over images and points; unknown ones count 0."""
-        logits = outputs["logits"]
-        xy, known = largest(targets)
-        log_share = logits.flatten(2).log_softmax(-1).view_as(logits)
-        across, down = (
-            self._target(xy[..., axis], cells) for axis, cells in ((0, logits.shape[-1]), (1, logits.shape[-2]))
-        )
-        each = -torch.einsum("nkh,nkhw,nkw->nk", down, log_share, across)
-        floor = torch.special.entr(down).sum(-1) + torch.special.entr(across).sum(-1)
-        loss: Tensor = ((each - floor) * known).sum() / known.numel()
-        return loss
-
-    def _target(self, place: Tensor, cells: int) -> Tensor:
-        """place (N, K) in pixels -> (N, K, cells), sums to 1."""
-        centre = torch.arange(cells, device=place.device) + 0.5
-        far = (centre - (place / self.stride).unsqueeze(-1)) / self.spread
-        return (-far.square() / 2).softmax(-1)
+        return self.answer(self.head(self.decoder(self.encoder(images))))
 
     def stages(self) -> Iterator[list[nn.Parameter]]:
         yield from parameter_stages(*self.encoder.network.children())
         yield from parameter_stages(self.decoder, self.head)
-
-
-def largest(targets: PoseTargets) -> tuple[Tensor, Tensor]:
-    """xy (N, K, 2) and known (N, K) of the largest subject of each image that has known points."""
-    sides = targets.boxes[..., 2:] - targets.boxes[..., :2]
-    area = sides.prod(-1) * targets.known.any(-1)
-    rows = torch.arange(len(area), device=area.device)
-    best = area.argmax(1)
-    return targets.xy[rows, best], targets.known[rows, best]

@@ -117,7 +117,7 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
     """Every open setting, from the size and the number of the images."""
     model = config.model or "depth_net"
-    transformer = find_model(model, "depth").family == "depth_anything"
+    transformer = find_model(model, "depth").family in ("depth_anything", "dpt")
     return {
         **RECIPE,
         **(TRANSFORMER if transformer else {}),

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.models import find_model
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, Poses, Skeleton
 
@@ -25,6 +26,7 @@ FINE_TUNE: Mapping[str, Any] = {
     "lr": 2e-3,
     "augment": "medium",
 }
+TRANSFORMER: Mapping[str, Any] = {"lr": 2e-4, "layer_decay": 0.85}
 COMPACT = True  # a target is a few numbers a point
 LARGEST = 384  # pixels of the longer side
 SEVERAL = 0.1  # part of the images with more than one subject from which on a model for several is taken
@@ -140,9 +142,11 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
     """Every open setting. Images with several subjects need a model that tells them apart."""
     poses = [sample.target for sample in dataset.samples if isinstance(sample.target, Poses)]
     several = sum(int((pose.score > 0).any(1).sum() > 1) for pose in poses) > SEVERAL * len(poses)
+    model = config.model or ("openpose" if several else "heatmap_pose")
     return {
         **FINE_TUNE,
-        "model": config.model or ("openpose" if several else "heatmap_pose"),
+        **(TRANSFORMER if find_model(model, "pose").family == "vitpose" else {}),
+        "model": model,
         "imgsz": max(64, min(LARGEST, facts.longer // 32 * 32)),
         "channels": 3,
         "why": "plan.pose",
