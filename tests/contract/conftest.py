@@ -43,7 +43,7 @@ GAMES = ("anogan",)
 STEPS = {"anomaly": 60, "classification": 80, "generation": 60}
 OTHER_STEPS = 200
 LONGER = {"diffusion": 150}  # by family: noise can be told from images long before images from each other
-RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3, "ocr": 2e-3}
+RATES = {"classification": 5e-4, "segmentation": 2e-3, "depth": 3e-3, "ocr": 2e-3, "text_finding": 3e-3}
 OTHER_RATE = 1e-3
 FASTER = {"diffusion": 3e-3}
 # Layers whose published size would make a small test slow; everything else is tested as it ships.

@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from manako.errors import ImageError, ManakoError, UsageError
-from manako.images import MAX_PIXELS, Preprocess, open_image
+from manako.images import MAX_PIXELS, Preprocess
 from manako.polygons import from_top_left, sides_of
 from manako.runtime.ahead import Picture, Source, Unreadable, name_of, work_ahead
-from manako.runtime.engine import Engine
 from manako.runtime.predictor import Predictor, Result
 from manako.runtime.reading_order import direction_of, reading_order
+from manako.runtime.tiles import upright
 from manako.types import Sample, TextLine, TextRegions
 
 BATCH = 8  # lines
-STEP = 32  # widths of lines are multiples of it
+STEP = 32  # of the sides of the finder's images
 TALL = 1.5  # times as tall as wide: the line is turned before it is read...
 SURELY = 3.0  # ...and from here on it is not read upright as well: one letter may be tall, a line of many is wide
 TRIED = 8  # lines that tell which way up the page is
 BETTER = 0.05  # by which lines read upside down must be surer
 LEAST = 0.3  # confidence of a reading that is kept
-SKEWED = 0.5  # degrees that are worth being told
+NOTHING = TextLine(np.empty(0, np.int64), np.empty(0, np.float32))
 
 _ONE = (str, bytes, Sample, Image.Image, Picture, Unreadable)
 
@@ -125,20 +125,9 @@ class PagePredictor(Predictor):
         return sure[1] > sure[0] + BETTER
 
     def _read(self, page: Image.Image, strips: Sequence[_Strip], batch: int) -> list[TextLine]:
-        """Lines of about one length together, each batch as wide as its longest line."""
-        plan, free = self.reader.card.preprocess, getattr(self.reader.engine, "free_size", False)
-        wide = [sides_of(s.quad)[0] / max(sides_of(s.quad)[1], 1e-6) for s in strips]
-        found: list[TextLine | None] = [None] * len(strips)
-        order = np.argsort(wide, kind="stable").tolist()
-        for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            width = _width(wide[chosen[-1]] * plan.height, plan.width) if free else plan.width
-            fitted = [replace(plan, width=width).apply(cut_out(page, strips[i].quad)) for i in chosen]
-            outputs = self.reader.engine.run(np.stack([pixels for pixels, _ in fitted]))
-            read = self.reader.task.decode(outputs, [frame for _, frame in fitted], self.reader.settings)
-            for i, line in zip(chosen, read, strict=True):
-                found[i] = line
-        return [line for line in found if line is not None]
+        cut = (cut_out(page, strip.quad) for strip in strips)
+        read = self.reader.predict(cut, batch=batch)
+        return [r.prediction if isinstance(r.prediction, TextLine) else NOTHING for r in read]
 
     def _in_order(self, found: TextRegions, best: dict[int, tuple[TextLine, _Strip]]) -> TextRegions:
         """Without lines that nothing sure was read in. A tall line of Japanese keeps its corners upright."""
@@ -170,14 +159,9 @@ class PagePredictor(Predictor):
 
 
 def _open(source: Source, *, max_pixels: int) -> tuple[Source, Image.Image | ManakoError]:
+    """The source with its image ("L" or "RGB", upright as its file says), or with the error of opening it."""
     try:
-        if isinstance(source, Unreadable):
-            return source, source.error
-        if isinstance(source, (Image.Image, Picture)):
-            image = source.image if isinstance(source, Picture) else source
-            return source, image if image.mode in ("L", "RGB") else image.convert("RGB")
-        path, frame = (source.image, source.frame) if isinstance(source, Sample) else (source, 0)
-        return source, open_image(path, frame, max_pixels)
+        return source, upright(source, max_pixels)
     except ManakoError as error:
         return source, error
     except MemoryError:
@@ -190,10 +174,6 @@ def _shaped(plan: Preprocess, width: int, height: int) -> Preprocess:
     scale = longest / max(width, height)
     sides = [min(longest, max(1, -(-round(side * scale) // STEP)) * STEP) for side in (width, height)]
     return replace(plan, width=sides[0], height=sides[1])
-
-
-def _width(pixels: float, most: int) -> int:
-    return min(most, max(2, -(-round(pixels) // STEP)) * STEP)
 
 
 def _ways(line: int, quad: NDArray[np.float64]) -> list[_Strip]:

@@ -19,6 +19,8 @@ from manako.runtime.drawings import Drawings
 from manako.runtime.label_files import LabelFiles
 from manako.runtime.lines import Lines, Output
 from manako.runtime.measuring import Measuring
+from manako.runtime.page_files import FORMATS as PAGE_FORMATS
+from manako.runtime.page_files import PageFiles
 from manako.runtime.predictor import Predictor, Result
 from manako.runtime.sequences import Moment, NewReading, Reading, moments
 from manako.tasks import Json
@@ -96,7 +98,7 @@ def write_results(
     counts = [0, 0]
     sequences, watch = _Sequences(readings), predictor.task.watch()
     with ExitStack() as stack:
-        sink = _sink(predictor, format, out, root, stream, stack, measuring)
+        sink = _sink(predictor, format, out, root, stream, stack, measuring, max_pixels)
         drawings = None
         if pictures:
             drawings = Drawings(predictor, pictures, root, max_pixels=max_pixels, every=every)
@@ -150,10 +152,13 @@ def _sink(
     stream: TextIO | None,
     stack: ExitStack,
     measuring: Measuring,
+    max_pixels: int,
 ) -> _Sink:
     if format not in TEXTS:
         if out is None:
             raise UsageError("predict.format_needs_out", format=format)
+        if format in PAGE_FORMATS:
+            return PageFiles(predictor, out, format, root, max_pixels=max_pixels)
         return LabelFiles(predictor, out, format, root)
     output = stack.enter_context(Output(out / TEXTS[format] if out else None, stream))
     return Lines(predictor, output, as_csv=format == "csv", measuring=measuring)

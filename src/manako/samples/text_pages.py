@@ -15,7 +15,7 @@ from manako.fonts import draw_text, font, runs, text_width
 from manako.samples.text_lines import WORDS
 from manako.types import Dataset, Sample, TextRegions
 
-SIDE = 160  # pixels of a small page
+SIDE = 144  # pixels of a small page
 _TURN = 6.0  # degrees to either side
 _NOISE = 6.0  # grey levels, the largest deviation
 
@@ -77,8 +77,8 @@ def random_page(random: np.random.Generator, *, blank: bool = False) -> TextPage
         base = margin
         while True:
             text = WORDS[int(random.integers(len(WORDS)))]
-            size = min(float(random.uniform(14, 26)), 0.92 * wide / text_width(text, 1.0))
-            base += float(random.uniform(1.5, 2.4)) * size
+            size = min(float(random.uniform(20, 34)), 0.92 * wide / text_width(text, 1.0))
+            base += float(random.uniform(1.3, 2.0)) * size
             if base > SIDE - margin:
                 break
             free = max(0.0, wide - text_width(text, size) - 6)
