@@ -183,7 +183,9 @@ def test_learns_a_handful_by_heart(full: Pair, examples: Callable[..., Examples]
     if model.learns == "once":
         pytest.skip("computed, not trained by steps")
     bar = BARS.get(task, (get_task(task).main_metric, 1.0))
-    images = model.normalise(some.pixels)
+    # The layout that training takes on most machines.
+    images = model.normalise(some.pixels).contiguous(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

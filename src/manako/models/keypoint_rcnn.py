@@ -73,6 +73,8 @@ class KeypointRcnn(TwoStage):
             self.take_network(network, channels=channels, weights=weights, last=last, **sizes)
         if self.pretrained and weights == "auto":
             fix_norms(self.network.backbone)
+        # torchvision's loss of the points takes maps as one row of numbers, whatever the layout of the network.
+        self.network.roi_heads.keypoint_predictor.register_forward_hook(lambda _, __, maps: maps.contiguous())
         start(self, weights)
 
     def describe(self, maps: list[Tensor], found: dict[str, Tensor], size: tuple[int, int]) -> dict[str, Tensor]:
