@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from manako.errors import MissingExtraError, ModelFileError
+from manako.runtime.card import METADATA_KEY, ModelCard
 
 if TYPE_CHECKING:
     from manako.blocks.model import Model
@@ -152,6 +153,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise ModelFileError("weights.unreadable", file=path, reason=str(error).replace("\n", " ")) from None
     return state
+
+
+def stored_classes(path: Path) -> tuple[str, ...] | None:
+    """The classes of a run's weights, None where a file doesn't say. Raises ModelFileError."""
+    try:
+        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
+            card = (file.metadata() or {}).get(METADATA_KEY)
+    except (OSError, SafetensorError) as error:
+        raise ModelFileError("weights.unreadable", file=path, reason=str(error).replace("\n", " ")) from None
+    return None if card is None else ModelCard.loads(card, file=str(path)).classes
 
 
 def load_weights(model: Model, path: Path) -> None:

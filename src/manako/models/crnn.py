@@ -9,48 +9,64 @@ Expected: not measured yet on real lines. `crnn` is as published; `crnn_small` h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
-from manako.blocks.layers import check_imgsz, check_range, parameter_stages
+from manako.blocks.layers import check_imgsz, check_range, check_variant, parameter_stages
 from manako.blocks.model import Model
-from manako.blocks.pretrained import start
+from manako.blocks.pretrained import read_weights, start, stored_classes
 from manako.blocks.reading import reading_loss, reading_outputs
 
 if TYPE_CHECKING:
     from manako.training.targets.ocr import LineTargets
 
 TASKS = ("ocr",)
-VARIANTS: dict[str, dict[str, object]] = {"crnn": {}, "crnn_small": {"width": 32, "hidden": 128}}
+VARIANTS: dict[str, dict[str, object]] = {"crnn": {}, "crnn_small": {"width": 32, "hidden": 128, "norms": "all"}}
 KERNELS = (3, 3, 3, 3, 3, 3, 2)
 WIDTHS = (1, 2, 4, 4, 8, 8, 8)  # channels of each convolution, times `width`
-NORMALISED = (2, 4, 6)
+NORMALISED = {"published": (2, 4, 6), "all": tuple(range(7))}  # the convolutions that batch normalisation follows
 WIDE = 4.0
 NOT_BLANK = 1.0  # the blank is so much less likely at first
 
 
 class Crnn(Model):
-    """width: channels of the first convolution. hidden: units of each recurrent layer, in each direction.
+    """width: channels of the first convolution. hidden: units of each recurrent layer, in each direction. norms: which
+    convolutions batch normalisation follows, "published" or "all". alphabet: the classes in their order, by which the
+    characters of another run's weights are found.
 
     Made for lines 32 pixels high, of any width; of higher images the rows that are left are averaged. A step is 4
     pixels wide. Symbol 0 is CTC's blank, symbol i the class i - 1.
     """
 
     def __init__(
-        self, *, classes: int, channels: int, imgsz: int, weights: str = "none", width: int = 64, hidden: int = 256
+        self,
+        *,
+        classes: int,
+        channels: int,
+        imgsz: int,
+        weights: str = "none",
+        width: int = 64,
+        hidden: int = 256,
+        norms: str = "published",
+        alphabet: str = "",
     ) -> None:
         super().__init__()
         check_imgsz(imgsz, 32, model="crnn")
         check_range(width, 1, 256, model="crnn", option="width")
         check_range(hidden, 1, 1024, model="crnn", option="hidden")
+        check_variant(norms, NORMALISED, option="norms")
         self.mean, self.std = (0.5,) * channels, (0.5,) * channels
-        self.cnn = _convolutions(channels, width)
+        self.cnn = _convolutions(channels, width, NORMALISED[norms])
         columns = WIDTHS[-1] * width
         self.rnn = nn.Sequential(BothWays(columns, hidden, hidden), BothWays(hidden, hidden, classes + 1))
         self._begin()
         start(self, weights)
+        if self.pretrained and alphabet:
+            self._take_characters(Path(weights), alphabet)
 
     def _begin(self) -> None:
         """First weights under which columns differ enough for the loss to tell them apart: CTC leaves its state of
@@ -68,6 +84,25 @@ class Crnn(Model):
         last = self.rnn[1]
         assert isinstance(last, BothWays)
         last.embedding.bias.data[0] -= NOT_BLANK
+
+    def _take_characters(self, file: Path, alphabet: str) -> None:
+        """Of another run's last layer the rows of this alphabet's characters, wherever they stand in its own. A
+        character that it doesn't know begins as an unlikely one."""
+        known = stored_classes(file)
+        if known is None:
+            return
+        place = {character: row for row, character in enumerate(known, 1)}
+        rows = torch.tensor([0, *(place.get(character, -1) for character in alphabet)])
+        new = rows < 0
+        state, last = read_weights(file), self.rnn[1].embedding
+        assert isinstance(last, nn.Linear)
+        weight, bias = state["rnn.1.embedding.weight"], state["rnn.1.embedding.bias"]
+        last.weight.data = torch.where(new[:, None], weight.mean(0), weight[rows])
+        last.bias.data = torch.where(new, bias.mean(), bias[rows])
+        self.notes = [note for note in self.notes if note[0] != "weights.head"]
+        if new.any():
+            strange = "".join(character for character in alphabet if character not in place)
+            self.notes.append(("weights.new_characters", {"count": len(strange), "characters": strange[:100]}))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Beside the task's outputs, `log_probabilities` (N, T, classes + 1)."""
@@ -98,7 +133,7 @@ class BothWays(nn.Module):
         return joined
 
 
-def _convolutions(channels: int, width: int) -> nn.Sequential:
+def _convolutions(channels: int, width: int, normalised: Collection[int]) -> nn.Sequential:
     """(N, channels, 32, W) -> (N, 8 width, 1, W / 4 + 1)."""
     layers = nn.Sequential()
     pools: dict[int, nn.Module] = {
@@ -111,7 +146,7 @@ def _convolutions(channels: int, width: int) -> nn.Sequential:
     for number, (kernel, times) in enumerate(zip(KERNELS, WIDTHS, strict=True)):
         outputs = times * width
         layers.add_module(f"conv{number}", nn.Conv2d(inputs, outputs, kernel, padding=1 if kernel == 3 else 0))
-        if number in NORMALISED:
+        if number in normalised:
             layers.add_module(f"batchnorm{number}", nn.BatchNorm2d(outputs))
         layers.add_module(f"relu{number}", nn.ReLU())
         if number in pools:
