@@ -67,20 +67,25 @@ class Sheet:
 
 def print_page(face: Typeface, write: Texts, random: Random, *, vertical: bool = False) -> tuple[bytes, list[str]]:
     """A JPEG file, and its truth as ICDAR has it: eight coordinates and the text, one line a row."""
+    sheet = set_page(face, write, random, vertical=vertical)
+    ink = np.asarray(sheet.ink, np.float32) / 255
+    pixels = as_jpeg(put_on_paper(ink, random, rough=0.7), random, low=60)
+    rows = [",".join([*(f"{v:.1f}" for v in q.reshape(-1)), t]) for q, t in zip(sheet.quads, sheet.texts, strict=True)]
+    return pixels, rows
+
+
+def set_page(face: Typeface, write: Texts, random: Random, *, vertical: bool = False) -> Sheet:
+    """The ink of a page as it lies before the camera, and where its lines are."""
     width = int(random.integers(*WIDTHS))
     height = round(width * SHAPES[int(random.integers(len(SHAPES)))])
     sheet = Sheet(Image.new("L", (width, height)), face, write, random)
     if random.random() >= BLANK:
         (_set_vertically if vertical else _set_blocks)(sheet)
-    size = sheet.ink.size
     if random.random() < 0.7:
         corners = seen_from_aside(random, width, height, reach=0.012)
         sheet.ink = warp(sheet.ink, corners)
-        sheet.quads = [moved(quad, size, corners) for quad in sheet.quads]
-    ink = np.asarray(sheet.ink, np.float32) / 255
-    pixels = as_jpeg(put_on_paper(ink, random, rough=0.7), random, low=60)
-    rows = [",".join([*(f"{v:.1f}" for v in q.reshape(-1)), t]) for q, t in zip(sheet.quads, sheet.texts, strict=True)]
-    return pixels, rows
+        sheet.quads = [moved(quad, (width, height), corners) for quad in sheet.quads]
+    return sheet
 
 
 def _set_blocks(sheet: Sheet) -> None:
