@@ -19,7 +19,7 @@ from manako.metrics.average_precision import best_confidence, curve, interval, p
 from manako.metrics.boxes import overlaps, suppress
 from manako.metrics.matching import MOST
 from manako.tasks.detection import TASK
-from manako.types import Detections, Evaluation
+from manako.types import Detections, Evaluation, Frame
 
 CLASSES = ("a", "b", "c")
 
@@ -205,3 +205,18 @@ def test_overlaps_are_those_of_torchvision(first: list[tuple[int, ...]], second:
     one, other = (np.array([(x, y, x + w, y + h) for x, y, w, h in part], np.float32) for part in (first, second))
     wanted = torchvision.ops.box_iou(torch.from_numpy(one), torch.from_numpy(other)).numpy()
     np.testing.assert_allclose(overlaps(one, other), wanted, atol=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 10_000), confidence=st.floats(0.01, 0.9))
+def test_what_is_left_out_for_people_changes_nothing_that_they_see(seed: int, confidence: float) -> None:
+    random = np.random.default_rng(seed)
+    corner, side = random.uniform(0, 60, (1, 80, 2)), random.uniform(5, 40, (1, 80, 2))
+    outputs = {
+        "boxes": np.concatenate([corner, corner + side], 2).astype(np.float32),
+        "scores": random.uniform(0, 1, (1, 80)).astype(np.float32) ** 2,
+        "labels": random.integers(0, 2, (1, 80)),
+    }
+    chosen = {"confidence": confidence, "iou": 0.5}
+    (whole,), (quick,) = (TASK.decode(outputs, [Frame(100, 100)], s) for s in (chosen, TASK.to_show(chosen)))
+    assert len(quick) <= len(whole) and TASK.as_json(quick, ("a", "b")) == TASK.as_json(whole, ("a", "b"))

@@ -68,7 +68,10 @@ class OnnxEngine:
         plan = self._card.preprocess
         wanted = [plan.height, plan.width, plan.channels]
         only = inputs[0] if len(inputs) == 1 else _Port("", "", [])
-        if only.type != "tensor(uint8)" or only.shape[1:] != wanted or isinstance(only.shape[0], int):
+        found_sides = only.shape[1:]
+        if plan.fit == "line" and len(found_sides) == 3 and not isinstance(found_sides[1], int):
+            found_sides = [found_sides[0], plan.width, found_sides[2]]  # lines have widths of their own
+        if only.type != "tensor(uint8)" or found_sides != wanted or isinstance(only.shape[0], int):
             found = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs) or "-"
             self._wrong(f"{found}; uint8 [N, {plan.height}, {plan.width}, {plan.channels}]")
         return only.name
@@ -99,6 +102,8 @@ def _session(file: str, threads: int) -> Any:
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Else its threads wait by keeping processors busy, which open the next images: on a shared machine, half the time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
         file,
         options,

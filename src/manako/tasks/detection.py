@@ -48,6 +48,11 @@ class Detection(Task[Detections]):
     columns: ClassVar[tuple[str, ...]] = ("class", "score", *BOX, "track")
     fit = "letterbox"
 
+    def to_show(self, settings: Mapping[str, float]) -> Mapping[str, float]:
+        """Without what is neither shown nor used to follow objects: most of the time of suppression goes there."""
+        chosen = {**self.settings, **settings}
+        return {**chosen, "lowest": max(LOWEST, DOUBTFUL * chosen["confidence"])}
+
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Detections]:
         chosen = {**self.settings, **settings}
         rows = [{key: value[i] for key, value in outputs.items()} for i in range(len(frames))]
@@ -60,7 +65,8 @@ class Detection(Task[Detections]):
     def boxes(self, row: Outputs, frame: Frame, settings: Mapping[str, float]) -> tuple[Detections, NDArray[np.int64]]:
         """The objects, and which candidate each was."""
         scores, labels = row["scores"].astype(np.float32), row["labels"]
-        order = best_candidates(row["boxes"], scores, labels, iou=settings["iou"])
+        lowest = settings.get("lowest", LOWEST)
+        order = best_candidates(row["boxes"], scores, labels, iou=settings["iou"], lowest=lowest)
         xyxy = frame.restore(row["boxes"][order].reshape(-1, 2, 2)).reshape(-1, 4)
         seen = (xyxy[:, 2:] > xyxy[:, :2]).all(axis=1)  # what lay in the margin is gone
         order = order[seen]
