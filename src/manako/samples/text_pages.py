@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from manako.fonts import draw_text, font, runs, text_width
 from manako.samples.text_lines import WORDS
-from manako.types import Dataset, Sample, TextRegions
 
 SIDE = 144  # pixels of a small page
 _TURN = 6.0  # degrees to either side
@@ -56,16 +55,6 @@ def write_text_pages(folder: Path, *, seed: int, count: int) -> Path:
         ]
         (folder / "labels" / f"gt_{number:05}.txt").write_text("".join(f"{row}\n" for row in rows), "utf-8")
     return folder
-
-
-def read_text_pages(folder: Path) -> Dataset:
-    """What `write_text_pages` wrote."""
-    samples = []
-    for image in sorted((folder / "images").glob("*.png")):
-        rows = [r.split(",", 8) for r in (folder / "labels" / f"gt_{image.stem}.txt").read_text("utf-8").splitlines()]
-        quads = [np.array(row[:8], np.float32).reshape(4, 2) for row in rows]
-        samples.append(Sample(f"images/{image.name}", image, TextRegions.truth(quads, [row[8] for row in rows])))
-    return Dataset(folder, "icdar", "text_finding", ("text",), tuple(samples))
 
 
 def random_page(random: np.random.Generator, *, blank: bool = False) -> TextPage:

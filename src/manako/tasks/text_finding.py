@@ -151,9 +151,10 @@ class TextFinding(Task[TextRegions]):
         return finding_figures(evaluation, GRID)
 
     def synthetic(self, folder: Path, *, seed: int, count: int) -> Dataset:
-        from manako.samples.text_pages import read_text_pages, write_text_pages
+        from manako.formats import read_dataset
+        from manako.samples.text_pages import write_text_pages
 
-        return read_text_pages(write_text_pages(folder, seed=seed, count=count))
+        return read_dataset(write_text_pages(folder, seed=seed, count=count), task=self.name)
 
 
 ENDS = ("low", "high")
