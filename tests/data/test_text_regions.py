@@ -15,7 +15,6 @@ from PIL import Image
 
 from manako.errors import LabelError
 from manako.formats import read_dataset
-from manako.formats._text_regions import crosses_itself
 from manako.formats.icdar import Writer
 from manako.types import Dataset, TextRegions
 
@@ -191,9 +190,3 @@ def test_what_icdar_writes_it_reads(rows: list[tuple[list[int], str, bool]]) -> 
         assert [p.tolist() for p in read.polygons] == [q.tolist() for q in quads]
         assert read.texts == tuple(None if i else t for _, t, i in rows)
         assert read.ignored is not None and read.ignored.tolist() == ignored.tolist()
-
-
-def test_crossing_sides() -> None:
-    assert crosses_itself(np.array([[0, 0], [4, 4], [4, 0], [0, 4]], np.float32))
-    assert not crosses_itself(np.array([[0, 0], [4, 0], [1, 1], [0, 4]], np.float32))  # concave
-    assert not crosses_itself(np.array([[0, 0], [4, 0], [0, 4]], np.float32))

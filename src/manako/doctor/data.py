@@ -13,13 +13,14 @@ from manako.decode import MAX_PIXELS
 from manako.doctor.cleaned import write_cleaned
 from manako.doctor.defects import defect_counts, mask_findings
 from manako.doctor.objects import ObjectFacts, hold_objects, object_facts, object_findings
+from manako.doctor.texts import TextFacts, text_facts, text_findings
 from manako.duplicates import Look, Progress, alike, look_at, same
 from manako.errors import DataError
 from manako.formats import read_dataset
 from manako.messages import catalogue, language, message
 from manako.regions import Painting
 from manako.splits import leaks
-from manako.types import SPLITS, Dataset, Detections, Labels, Problem, Sample
+from manako.types import SPLITS, Dataset, Detections, Labels, Problem, Sample, TextLine, TextRegions
 
 _SMALL_CLASS = 10
 _IMBALANCE = 10
@@ -49,6 +50,7 @@ class DataReport:
     kinds: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     objects: ObjectFacts | None = None
+    texts: TextFacts | None = None
     written: Path | None = None
 
     @property
@@ -61,8 +63,12 @@ class DataReport:
         lines: list[str] = []
         if self.count:
             lines.append(message("check.summary", data=self.data, format=self.format, task=self.task))
-            lines.append(message("check.counts", count=self.count, classes=len(self.counts)))
-            lines += self._table()
+            if self.texts is not None:
+                lines.append(message("check.images_count", count=self.count))
+                lines += self.texts.lines()
+            else:
+                lines.append(message("check.counts", count=self.count, classes=len(self.counts)))
+                lines += self._table()
             lines += self.objects.lines() if self.objects else ()
             lines += self._appearance()
         if not self.problems:
@@ -85,6 +91,7 @@ class DataReport:
             "count": self.count,
             "classes": {name: dict(counts) for name, counts in self.counts.items()},
             "objects": None if self.objects is None else self.objects.as_json(),
+            "texts": None if self.texts is None else self.texts.as_json(),
             "sizes": self._size_summary(),
             "kinds": dict(self.kinds),
             "problems": [_problem_as_json(problem) for problem in self.problems],
@@ -158,18 +165,20 @@ def check(
     if not hold_objects(dataset.samples):
         problems.append(Problem(_NO_OBJECTS, {"data": Path(data)}, "error"))
     problems.sort(key=lambda problem: _RANK[problem.severity])
-    objects = object_facts(dataset)
+    objects, texts = object_facts(dataset), text_facts(dataset)
+    counts = {} if texts else defect_counts(dataset) or (objects.counts if objects else _counts(dataset))
     written = None if fix is None else write_cleaned(dataset, looks, Path(fix), data=Path(data), group_by=group_by)
     return DataReport(
         data=Path(data),
         format=dataset.format,
         task=dataset.task,
         count=len(dataset.samples),
-        counts=defect_counts(dataset) or (_counts(dataset) if objects is None else objects.counts),
+        counts=counts,
         sizes=[(look.height, look.width) for look in looks if look.error is None],
         kinds=dict(Counter(look.kind for look in looks if look.error is None).most_common()),
         problems=tuple(problems),
         objects=objects,
+        texts=texts,
         written=written,
     )
 
@@ -200,6 +209,11 @@ def _label(sample: Sample, dataset: Dataset) -> str:
     target = sample.target
     if isinstance(target, Labels):
         return dataset.classes[target.best]
+    if isinstance(target, TextLine):
+        return target.text(dataset.classes)
+    if isinstance(target, TextRegions):
+        outlines = b"".join(polygon.tobytes() for polygon in target.polygons)
+        return blake2b(outlines + repr(target.texts).encode(), digest_size=8).hexdigest()
     objects = target.objects if isinstance(target, Painting) else target
     if not isinstance(objects, Detections):
         return ""
@@ -237,13 +251,16 @@ def _findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
             yield Problem(look.error.code, look.error.facts, "error", (sample.id,))
         elif look.blank:
             yield Problem("check.blank", {"id": sample.id}, samples=(sample.id,))
-        elif min(look.height, look.width) < _SMALLEST_SIDE or _aspect(look) > _LONGEST_ASPECT:
+        elif not isinstance(sample.target, TextLine) and (
+            min(look.height, look.width) < _SMALLEST_SIDE or _aspect(look) > _LONGEST_ASPECT
+        ):
             facts = {"id": sample.id, "width": look.width, "height": look.height}
             yield Problem("check.odd_size", facts, "note", (sample.id,))
     yield from _repeated(dataset, looks)
     if any(isinstance(sample.target, Labels) for sample in dataset.samples):
         yield from _balance(dataset)
         yield from _tells_class(dataset, looks)
+    yield from text_findings(dataset, looks)
     yield from mask_findings(dataset)
     yield from object_findings(dataset, looks)
 

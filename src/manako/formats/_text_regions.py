@@ -20,13 +20,13 @@ from manako.formats._shapes import polygon
 from manako.formats._tree import Tree, find_problem, split_of
 from manako.paths import printable
 from manako.polygons import area, hull
+from manako.regions import crosses_itself
 from manako.types import Dataset, Problem, Sample, TextRegions
 
 TASKS = ("text_finding",)
 CLASSES = ("text",)
 UNREADABLE = ("###", "*")  # text that is neither to be found nor missed
 _ROUNDING = 1.0  # pixels
-_MOST = 50  # sides of an outline that are looked at for crossings
 
 
 @dataclass(frozen=True)
@@ -167,25 +167,6 @@ class Pages:
             yield Problem("text_labels.composed", {"count": self._composed}, "note")
         if unlabelled > 0:
             yield Problem("text_labels.unlabelled", {"count": unlabelled})
-
-
-def crosses_itself(points: NDArray[np.float32]) -> bool:
-    """Whether two sides that don't follow each other cut one another."""
-    if len(points) > _MOST:
-        return False
-    begin = points.astype(np.float64)
-    end = np.roll(begin, -1, 0)
-    count = len(begin)
-
-    def side(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> float:
-        return float(np.sign((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])))
-
-    for i in range(count):
-        for j in range(i + 2, count - (i == 0)):
-            across = side(begin[i], end[i], begin[j]) * side(begin[i], end[i], end[j]) < 0
-            if across and side(begin[j], end[j], begin[i]) * side(begin[j], end[j], end[i]) < 0:
-                return True
-    return False
 
 
 def corners(left: object, top: object, right: object, bottom: object) -> list[object]:
