@@ -29,10 +29,11 @@ def alphabet(name: str) -> str:
     "ascii": the printable ones. "latin": with the letters and signs of western Europe. "japanese": ASCII, kana, JIS
     level 1 kanji and the usual symbols, in half and full width. "japanese_all": level 2 as well. Raises UsageError.
     """
-    made = {"ascii": lambda: ASCII, "latin": lambda: ASCII + WESTERN, "japanese": _japanese, "japanese_all": _all}
-    if name not in made:
+    if name not in ALPHABETS:
         raise UsageError("ocr.unknown_alphabet", value=name, known=", ".join(ALPHABETS))
-    return made[name]()
+    if name in ("ascii", "latin"):
+        return ASCII + (WESTERN if name == "latin" else "")
+    return _japanese() if name == "japanese" else _all()
 
 
 @cache

@@ -93,7 +93,7 @@ def write_number(random: np.random.Generator, split: str, *, longest: int = 8) -
     left, up, right, down = sheet.getbbox() or (0, 0, 1, 1)
     edges = random.integers(1, size // 3, 4).tolist()
     cut = sheet.crop((left - edges[0], up - edges[1], right + edges[2], down + edges[3]))
-    return np.asarray(cut, np.float32) / 255, "".join(str(labels[index]) for index in picked)
+    return np.asarray(cut, np.float32) / np.float32(255), "".join(str(labels[index]) for index in picked)
 
 
 @cache
@@ -101,7 +101,7 @@ def _pools() -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], dict[tuple[s
     """Images, labels, and which of them each split has of each digit."""
     images, labels = load_digits()
     order = np.random.default_rng(_ORDER_SEED).permutation(len(labels))
-    pools = {}
+    pools: dict[tuple[str, int], npt.NDArray[np.int64]] = {}
     for digit in range(10):
         own = order[labels[order] == digit]
         parts = np.array([_part(position / len(own)) for position in range(len(own))])

@@ -41,14 +41,15 @@ def colours(random: Random) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         paper, dark = random.random(2) < (0.75, 0.75)
         ground = random.uniform(205, 255) + random.uniform(-12, 6, 3) if paper else _muted(random)
         ink = random.uniform(0, 100) + random.uniform(-15, 15, 3) if dark else _muted(random)
-        ground, ink = (np.clip(c, 0, 255).astype(np.float32) for c in (ground, ink))
-        if abs(float((ground - ink) @ LUMA)) >= LEAST_CONTRAST:
-            return ground, ink
+        two = np.clip(np.stack([ground, ink]), 0, 255).astype(np.float32)
+        if abs(float((two[0] - two[1]) @ LUMA)) >= LEAST_CONTRAST:
+            return two[0], two[1]
 
 
 def _muted(random: Random) -> NDArray[np.float64]:
     colour = random.uniform(0, 255, 3)
-    return colour + random.uniform(0, 0.8) * (colour.mean() - colour)
+    muted: NDArray[np.float64] = colour + random.uniform(0, 0.8) * (colour.mean() - colour)
+    return muted
 
 
 def _ground(height: int, width: int, colour: NDArray[np.float32], random: Random) -> Shares:
@@ -80,7 +81,8 @@ def _dots(height: int, width: int, random: Random) -> Shares:
     """(H, W): as needles print."""
     step = random.uniform(2.0, 3.5)
     rows, columns = (0.5 + 0.5 * np.cos(np.arange(size) * (2 * np.pi / step)) for size in (height, width))
-    return (0.35 + 0.65 * np.maximum(rows[:, None], 0.3) * np.maximum(columns, 0.3) ** 0.5).astype(np.float32)
+    seen: Shares = 0.35 + 0.65 * np.maximum(rows[:, None], 0.3) * np.maximum(columns, 0.3) ** 0.5
+    return seen.astype(np.float32)
 
 
 def as_jpeg(image: Image.Image, random: Random, *, low: int = 35, high: int = 96) -> bytes:
@@ -98,7 +100,8 @@ def seen_from_aside(random: Random, width: int, height: int, *, reach: float) ->
     cos, sin, slant = np.cos(turn), np.sin(turn), random.normal(0, 0.08)
     turned = (corners - middle) @ np.array([[cos, sin], [-sin, cos]]) @ np.array([[1, 0], [slant, 1]])
     moved_corners = turned + middle + random.uniform(-reach, reach, (4, 2)) * height
-    return moved_corners - moved_corners.min(0)
+    placed: Corners = moved_corners - moved_corners.min(0)
+    return placed
 
 
 def perspective(source: Corners, target: Corners) -> NDArray[np.float64]:

@@ -109,35 +109,16 @@ def _word(random: Random) -> str:
     return word.upper() if chance < 0.15 else word.capitalize() if chance < 0.45 else word
 
 
+# Sounds of made-up words.
+BEGINS = "b br c ch cl d dr f fl g gr h j k l m n p pr qu r s sh sk st t th tr v w wh x y z"
+MIDDLES = "a e i o u ai ea ee oo ou y ie io"
+ENDS = "  b ck d g l ll m n ng p r s ss t tt x zz j q"  # two times none
+
+
 def _made_up(random: Random) -> str:
     """A word that no one has seen: sounds in turn, so that reading can't become guessing."""
-    begins = (
-        "b",
-        "br",
-        "c",
-        "ch",
-        "cl",
-        "d",
-        "dr",
-        "f",
-        "fl",
-        "g",
-        "gr",
-        "h",
-        "j",
-        "k",
-        "l",
-        "m",
-        "n",
-        "p",
-        "pr",
-        "qu",
-    )
-    begins += ("r", "s", "sh", "sk", "st", "t", "th", "tr", "v", "w", "wh", "x", "y", "z")
-    middles = ("a", "e", "i", "o", "u", "ai", "ea", "ee", "oo", "ou", "y", "ie", "io")
-    ends = ("", "", "b", "ck", "d", "g", "l", "ll", "m", "n", "ng", "p", "r", "s", "ss", "t", "tt", "x", "zz", "j", "q")
-    syllables = int(random.integers(1, 4))
-    word = "".join(_pick(begins, random) + _pick(middles, random) + _pick(ends, random) for _ in range(syllables))
+    sounds = (BEGINS, MIDDLES, ENDS) * int(random.integers(1, 4))
+    word = "".join(_pick(choices.split(" "), random) for choices in sounds)
     chance = random.random()
     return word.upper() if chance < 0.25 else word.capitalize() if chance < 0.6 else word
 

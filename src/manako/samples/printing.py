@@ -22,7 +22,7 @@ def print_line(text: str, face: Typeface, random: Random, *, vertical: bool = Fa
     sheet = line_sheet(text, face.at(size), random, vertical=vertical, neighbour=neighbour)
     if random.random() < 0.6:
         sheet = warp(sheet, seen_from_aside(random, *sheet.size, reach=0.05))
-    ink = np.asarray(sheet, np.float32) / 255
+    ink = np.asarray(sheet, np.float32) / np.float32(255)
     return as_jpeg(put_on_paper(ink, random), random)
 
 
@@ -41,7 +41,7 @@ def line_sheet(text: str, font: Font, random: Random, *, vertical: bool = False,
         other = horizontal_strip(neighbour, font, 0.0)
         gap = int(em * random.uniform(0.05, 0.2))
         for top in (above - gap - other.height, above + strip.height + gap):
-            sheet.paste(other, (left - int(random.integers(0, 2 * em)), top))
+            sheet.paste(other, (left - int(random.integers(0, round(2 * em))), top))
     if random.random() < 0.06:
         y = above + strip.height + int(random.integers(-1, 2))
         draw.line((left, y, left + strip.width, y), int(random.integers(120, 256)), int(random.integers(1, 3)))

@@ -173,7 +173,7 @@ def share_out(faces: Sequence[Typeface], hold: Sequence[str] = (), *, seed: int 
     placed = dict.fromkeys(test, "test") | dict.fromkeys(val, "val")
     shared: dict[Split, list[Typeface]] = {"train": [], "val": [], "test": []}
     for face in faces:
-        shared[placed.get(face.family, "train")].append(face)  # type: ignore[index]
+        shared[placed.get(face.family, "train")].append(face)
     return shared if shared["train"] else {"train": list(faces), "val": list(faces), "test": list(faces)}
 
 

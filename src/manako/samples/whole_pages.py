@@ -68,7 +68,7 @@ class Sheet:
 def print_page(face: Typeface, write: Texts, random: Random, *, vertical: bool = False) -> tuple[bytes, list[str]]:
     """A JPEG file, and its truth as ICDAR has it: eight coordinates and the text, one line a row."""
     sheet = set_page(face, write, random, vertical=vertical)
-    ink = np.asarray(sheet.ink, np.float32) / 255
+    ink = np.asarray(sheet.ink, np.float32) / np.float32(255)
     pixels = as_jpeg(put_on_paper(ink, random, rough=0.7), random, low=60)
     rows = [",".join([*(f"{v:.1f}" for v in q.reshape(-1)), t]) for q, t in zip(sheet.quads, sheet.texts, strict=True)]
     return pixels, rows
