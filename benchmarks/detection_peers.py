@@ -3,10 +3,15 @@
     python benchmarks/detection_peers.py manako DATA --minutes 15 [-- --model yolo]
     python benchmarks/detection_peers.py torchvision DATA --minutes 15
     VENV/bin/python benchmarks/detection_peers.py ultralytics DATA --minutes 15
+    python benchmarks/detection_peers.py manako-predict IMAGES --model MODEL.onnx
+    VENV/bin/python benchmarks/detection_peers.py ultralytics-predict IMAGES --model yolov8n --imgsz 640
 
 DATA: `annotations/instances_{train,val,test}.json` with `images/{train,val,test}`, and `data.yaml` beside `labels/` for
 Ultralytics, which is only measured: it lives in an environment of its own (`pip install ultralytics pycocotools`).
-torchvision's recipe is that of its reference scripts, shortened to the time. `make bench` skips this file.
+torchvision's recipe is that of its reference scripts, shortened to the time. The last two go through a folder of images
+from files to JSON, once to warm up and then --rounds times: images a second, and the GFLOP of one image of the first
+one's shape (both counted by PyTorch), for networks are comparable only where that is alike. `make bench` skips this
+file.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +95,65 @@ def run_ultralytics(data: Path, minutes: float, imgsz: int, model: str) -> Found
             rows = zip(boxes.xyxy.tolist(), boxes.conf.tolist(), boxes.cls.tolist(), strict=True)
             found += [entry(image["id"], kinds[int(kind)], box, confidence) for box, confidence, kind in rows]
     return found
+
+
+def gflop(network: Any, height: int, width: int) -> float:
+    """Of one image; PyTorch counts multiplications and additions."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.eval()(torch.zeros(1, 3, height, width))
+    return float(counter.get_total_flops() / 1e9)
+
+
+def fastest(work: Callable[[], int], rounds: int) -> dict[str, float]:
+    """Images a second: the median round, after one to warm up."""
+    count, times = work(), []
+    for _ in range(rounds):
+        began, processor = time.perf_counter(), time.process_time()
+        work()
+        times.append((time.perf_counter() - began, time.process_time() - processor))
+    clock, processor = (sorted(column)[rounds // 2] for column in zip(*times, strict=True))
+    return {"images": count, "images_per_second": count / clock, "processor_ms": 1000 * processor / count}
+
+
+def manako_predict(images: Path, model: str, rounds: int) -> dict[str, Any]:
+    import manako
+    from manako.models import create_model
+    from manako.runtime.options import PredictOptions
+    from manako.runtime.predict import predict
+
+    predictor = manako.load(model)
+    plan, card = predictor.card.preprocess, predictor.card
+    sizes = {"classes": len(card.classes), "channels": plan.channels, "imgsz": max(plan.height, plan.width)}
+    network = create_model(card.model, task=card.task, weights="none", options=card.options, **sizes)
+
+    def work() -> int:
+        with tempfile.TemporaryDirectory() as folder:
+            return predict(predictor, [images], PredictOptions(), out=Path(folder)).done
+
+    shape = {"pixels": f"{plan.width}x{plan.height}", "gflop": gflop(network, plan.height, plan.width)}
+    return {"model": card.model, **shape, **fastest(work, rounds)}
+
+
+def ultralytics_predict(images: Path, model: str, imgsz: int, rounds: int) -> dict[str, Any]:
+    """A network that has learned nothing: it finds nothing, which is the easiest case for what follows it."""
+    from ultralytics import YOLO
+
+    network = YOLO(f"{model}.yaml")
+    files = sorted(str(path) for path in images.iterdir())
+    found = network.predict(files[0], imgsz=imgsz, device="cpu", verbose=False)[0]
+    scale = imgsz / max(found.orig_shape)
+    height, width = (-(-round(side * scale) // 32) * 32 for side in found.orig_shape)
+
+    def work() -> int:
+        with tempfile.TemporaryFile("w") as lines:
+            results = network.predict(str(images), imgsz=imgsz, device="cpu", stream=True, verbose=False)
+            return sum(bool(lines.write(result.to_json() + "\n")) for result in results)
+
+    shape = {"pixels": f"{width}x{height}", "gflop": gflop(network.model, height, width)}
+    return {"model": model, **shape, **fastest(work, rounds)}
 
 
 def torchvision_network(classes: int) -> Any:
@@ -181,13 +245,22 @@ def main() -> None:
         print("skipped: see the file's first lines")
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("peer", choices=("manako", "torchvision", "ultralytics"))
+    peers = ("manako", "torchvision", "ultralytics", "manako-predict", "ultralytics-predict")
+    parser.add_argument("peer", choices=peers)
     parser.add_argument("data", type=Path)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--imgsz", type=int, default=320, help="Ultralytics only")
-    parser.add_argument("--model", default="yolov8n", help="Ultralytics only")
+    parser.add_argument("--model", default="yolov8n", help="Ultralytics' name; of manako-predict, the exported file")
+    parser.add_argument("--rounds", type=int, default=5, help="of predicting")
     parser.add_argument("--batch", type=int, default=4, help="torchvision only")
     given = parser.parse_args([word for word in words.split("\0") if word])
+    if given.peer.endswith("predict"):
+        own = given.peer == "manako-predict"
+        chosen = (given.data, given.model) if own else (given.data, given.model, given.imgsz)
+        print(
+            json.dumps({"peer": given.peer} | (manako_predict if own else ultralytics_predict)(*chosen, given.rounds))
+        )
+        return
     if given.peer == "manako":
         scores = run_manako(given.data, given.minutes, [word for word in extra.split("\0") if word])
     elif given.peer == "ultralytics":

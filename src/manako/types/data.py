@@ -17,7 +17,7 @@ from manako.types.text import TextLine, TextRegions
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-# Each new task adds its result type above and here.
+# Each new task adds its result type to `maps`, `objects` or `text`, and here.
 Prediction = Labels | Detections | Segmentation | Anomaly | Depth | Poses | TextLine | TextRegions | Generated
 
 
