@@ -139,7 +139,7 @@ def evaluate(
     _need("sklearn", "report")
     from manako.runtime.evaluate import evaluate as score
     from manako.runtime.evaluation_files import write_evaluation
-    from manako.runtime.reading import with_beam
+    from manako.runtime.reading import say_unknown, with_beam
 
     with quiet(not verbose):
         predictor = with_beam(
@@ -153,6 +153,7 @@ def evaluate(
         samples = dataset.of(split) or (dataset.samples if data is not None else ())  # type: ignore[arg-type]
         if not samples:
             raise DataError("evaluate.empty_split", split=split)
+        say_unknown(samples, dataset.classes, predictor.card.classes)
         result = score(predictor, samples, dataset.classes, split=split, max_pixels=max_pixels)
         folder = Path(out) if out else Path(model) if Path(model).is_dir() else None
         if folder:

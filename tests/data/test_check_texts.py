@@ -26,6 +26,8 @@ SUSPICIOUS = {  # text -> what is said of it
     "ﾃｽﾄ テスト Ａ A": "",
     "this is far too long for it": "check.text_crowded",
     "low": "check.text_low",
+    "1": "",
+    "縦書き": "",
     "aaaaaa": "check.text_repeated",
     "a\u200bb": "check.text_control",
     "a  b": "check.text_spaces",
@@ -36,12 +38,14 @@ SUSPICIOUS = {  # text -> what is said of it
     "----------": "",
 }
 
+SIZES = {"this is far too long for it": (40, 20), "low": (60, 1), "1": (5, 20), "縦書き": (20, 60)}
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     rows = ["file\ttext"]
     for number, text in enumerate(SUSPICIOUS):
-        size = (40, 20) if "too long" in text else (60, 1) if text == "low" else (200, 20)
+        size = SIZES.get(text, (200, 20))
         line(tmp_path, f"{number}.png", size)
         rows.append(f"{number}.png\t{text}")
     line(tmp_path, "empty.png")
@@ -66,7 +70,7 @@ def test_the_alphabet_is_told_by_scripts(data: Path, capsys: pytest.CaptureFixtu
     assert texts["texts"] == len(SUSPICIOUS) and texts["longest"] == max(map(len, SUSPICIOUS))
     assert sum(found["count"] for found in texts["scripts"].values()) == len(everything)
     assert sum(found["kinds"] for found in texts["scripts"].values()) == len(set(everything))
-    assert texts["scripts"]["kanji"] == {"kinds": 3, "count": 3} and texts["scripts"]["katakana"]["count"] == 6
+    assert texts["scripts"]["kanji"] == {"kinds": 5, "count": 5} and texts["scripts"]["katakana"]["count"] == 6
     assert texts["rare"]["合"] == 1 and "0" not in texts["rare"]
     assert sum(texts["lengths"].values()) == len(SUSPICIOUS)
     for language, words in (("en", ("kanji", "Latin letters")), ("ja", ("漢字", "ラテン文字"))):

@@ -13,8 +13,8 @@ from manako.errors import DataError, LabelError, UsageError
 from manako.images import Preprocess
 from manako.runtime.card import ModelCard
 from manako.runtime.predictor import Predictor
-from manako.runtime.reading import with_beam
-from manako.types import TextLine
+from manako.runtime.reading import say_unknown, with_beam
+from manako.types import Sample, TextLine
 
 ALPHABET = ("0", "C", "O", "W")
 SURE, DOUBT = 0.9, 0.6
@@ -98,3 +98,11 @@ def test_what_is_of_no_use_is_said(cow: Predictor, tmp_path: Path) -> None:
         with_beam(cow, language_weight=0.5)
     with pytest.raises(UsageError, match="classification"):
         with_beam(Predictor(Cow("classification")), beam=4)
+
+
+def test_characters_that_the_alphabet_lacks_are_listed_with_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    samples = [Sample(str(n), Path(f"{n}.png"), TextLine.truth(np.array([0, 1, 1, 2]))) for n in range(3)]
+    say_unknown(samples, ("C", "牛", " "), ("C", "0", " "))
+    assert "'牛' 6" in (err := capsys.readouterr().err) and "6 of 12" in err
+    say_unknown(samples, ("C", "0", " "), ("C", "0", " "))
+    assert not capsys.readouterr().err

@@ -160,7 +160,8 @@ def text_findings(dataset: Dataset, looks: Sequence[Look]) -> Iterator[Problem]:
 
 def _suspicions(text: str, size: tuple[float, float] | None) -> Iterator[tuple[str, str]]:
     if size is not None:
-        low, long = min(size), max(size)
+        down = len(text) > 2 and size[1] > size[0]  # a line that runs from top to bottom
+        low, long = size if down else size[::-1]
         if low < _LOWEST:
             yield "check.text_low", f"{low:.0f}"
         elif len(text) > 2 and len(text) > _CROWDED * long / low:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from manako.console import say
@@ -16,9 +17,10 @@ from manako.runtime.predictor import Predictor
 from manako.tasks._language_model import LanguageModel
 from manako.tasks._reading_guide import WEIGHT, ReadingGuide
 from manako.tasks.ocr import Beam, Ocr
-from manako.types import Problem, TextLine
+from manako.types import Problem, Sample, TextLine
 
 WIDTH = 16
+LISTED = 40
 LARGEST = 64 * 1024 * 1024  # bytes of a lexicon or of a text
 
 
@@ -56,6 +58,19 @@ def with_beam(
     reading = Predictor(predictor.engine, Ocr(Beam(beam or WIDTH, guide)))
     reading.settings = predictor.settings
     return reading
+
+
+def say_unknown(samples: Iterable[Sample], classes: Sequence[str], known: Sequence[str]) -> None:
+    """Which characters of the truths the model's alphabet lacks, and how many of each: they can't be read."""
+    counts: Counter[str] = Counter()
+    for sample in samples:
+        if isinstance(sample.target, TextLine):
+            counts.update(sample.target.text(classes))
+    strange = [(character, count) for character, count in counts.most_common() if character not in set(known)]
+    if strange:
+        listed = ", ".join(f"{character!r} {count}" for character, count in strange[:LISTED])
+        total = sum(count for _, count in strange)
+        say("ocr.unknown_characters", kinds=len(strange), count=total, of=counts.total(), characters=listed)
 
 
 def _entries(file: Path, alphabet: Sequence[str]) -> list[str]:
