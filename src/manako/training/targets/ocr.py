@@ -90,14 +90,16 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 
 
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
-    """Every open setting. Nine of ten lines fit into the network's width, the longest are squeezed."""
+    """Every open setting. Nine of ten lines fit into the network's width, the longest are squeezed. What is learnt from
+    nothing needs no colours to read."""
     width = config.imgsz or line_width(dataset)
+    model = config.model or ("crnn_small" if choose_device(config.device) == "cpu" else "crnn")
     return {
         **RECIPE,
-        "model": config.model or ("crnn_small" if choose_device(config.device) == "cpu" else "crnn"),
+        "model": model,
         "imgsz": width,
         "aspect": width / HEIGHT,
-        "channels": 1 if facts.grey else 3,
+        "channels": 1 if facts.grey or model.startswith("crnn") else 3,
         "why_size": "plan.line_size",
     }
 
