@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -37,7 +38,8 @@ class Explain(Protocol):
 @dataclass(frozen=True, eq=False)
 class ReportContent:
     """name: the title. run: the run folder or model file as typed, for the commands. history: lines of
-    `metrics.jsonl`. config: text of `config.yaml`. environment: `environment.json`. best_epoch: of the kept weights.
+    `metrics.jsonl`. learning: pictures of how samples changed. config: text of `config.yaml`. environment:
+    `environment.json`. best_epoch: of the kept weights.
     """
 
     name: str
@@ -45,6 +47,7 @@ class ReportContent:
     card: ModelCard
     evaluated: Evaluated
     history: Sequence[Mapping[str, float]] = ()
+    learning: Sequence[Path] = ()
     reading: Reading | None = None
     choices: Sequence[Choice] = ()
     config: str = ""

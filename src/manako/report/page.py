@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from manako.figures import Axis, Bars, Figure, Panel, learning_curves, names_axis
+from manako.figures import Axis, Bars, Figure, Line, Panel, learning_curves, names_axis
 from manako.messages import message
 from manako.report.content import ReportContent
 from manako.report.gallery import correct, mistakes, mistakes_note, mistakes_title
-from manako.report.pictures import figure_parts
+from manako.report.pictures import embedded_file, figure_parts
 from manako.report.words import (
     VERDICTS,
     duration,
@@ -40,6 +41,7 @@ def build_page(content: ReportContent) -> Part:
         "score": _score(content),
         "verdict": _verdict(content),
         "curves": _curves(content),
+        "learning": [embedded_file(path, message("report.alt_learning")) for path in content.learning],
         "mistakes": mistakes(content),
         "mistakes_title": mistakes_title(content),
         "mistakes_note": mistakes_note(content),
@@ -54,7 +56,7 @@ def build_page(content: ReportContent) -> Part:
         "commands": _commands(content),
         "environment": _environment(content),
     }
-    titles = ("curves", "mistakes", "correct", "metrics", "choices", "data", "next", "environment")
+    titles = ("curves", "learning", "mistakes", "correct", "metrics", "choices", "data", "next", "environment")
     shown = {"next": "commands"}
     headings = {key: message(f"report.{key}") for key in titles} | {"mistakes": page["mistakes_title"]}
     page["contents"] = [(key, headings[key]) for key in titles if page[shown.get(key, key)]]
@@ -128,7 +130,25 @@ def _curves(content: ReportContent) -> list[Part]:
         },
         best=content.best_epoch,
     )
-    return [figure_parts(figure)]
+    return [figure_parts(figure), *_parts_of_loss(history)]
+
+
+def _parts_of_loss(history: Sequence[Mapping[str, float]]) -> list[Part]:
+    """The losses of several players, in one panel."""
+    names = [name for name in history[-1] if name.startswith("loss_")]
+    if not names:
+        return []
+    marks = [
+        Line(
+            [line["epoch"] for line in history],
+            [line.get(name, np.nan) for line in history],
+            message(f"loss.{name.removeprefix('loss_')}"),
+            str(place + 1),
+        )
+        for place, name in enumerate(names)
+    ]
+    panel = Panel(marks, x=Axis(message("figures.epoch")), y=Axis(message("report.loss")))
+    return [figure_parts(Figure([panel], message("report.players")))]
 
 
 def _metrics_note(content: ReportContent) -> str:

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,15 @@ def embedded(image: Image.Image, alt: str) -> dict[str, Any]:
     kind = "png" if tiny else "jpeg"
     data = f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
     return {"data": data, "width": image.width, "height": image.height, "alt": alt, "tiny": tiny}
+
+
+def embedded_file(path: Path, alt: str) -> dict[str, Any]:
+    """An `img` of a file as it is (PNG or GIF, which may move)."""
+    raw = path.read_bytes()
+    with Image.open(io.BytesIO(raw)) as image:
+        width, height, kind = image.width, image.height, str(image.format).lower()
+    data = f"data:image/{kind};base64,{base64.b64encode(raw).decode('ascii')}"
+    return {"data": data, "width": width, "height": height, "alt": alt, "tiny": False}
 
 
 def figure_parts(figure: Figure) -> dict[str, Any]:

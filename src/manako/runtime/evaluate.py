@@ -102,6 +102,19 @@ def evaluate(
     )
 
 
+def beside_training(found: Evaluated, predictor: Predictor, training: Sequence[Sample]) -> Evaluated:
+    """With what the training images add to the evaluation (see `Task.beside_training`). training: of the model's own
+    classes."""
+
+    def again(places: Sequence[int]) -> list[Prediction]:
+        results = predictor.predict([found.samples[i] for i in places], batch=4)
+        return [result.prediction for result in results if result.prediction is not None]
+
+    if not predictor.task.beside_training_seconds:
+        return found
+    return replace(found, evaluation=predictor.task.beside_training(found.evaluation, again, training))
+
+
 def _with_truth(sample: Sample, result: Result) -> tuple[Result, Prediction | None]:
     """A truth that can't be read from its file is an error of this sample's."""
     try:

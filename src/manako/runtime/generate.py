@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from manako.console import progress
 from manako.errors import StorageError, UsageError
+from manako.figures.film import film as as_film
 from manako.messages import message
 from manako.paths import atomic_write
 from manako.runtime.engine import Engine
@@ -153,7 +154,4 @@ def _png(image: object) -> bytes:
 def _write_film(path: Path, made: Iterator[Generated]) -> None:
     from manako.tasks._made_images import contact_sheet
 
-    first, *rest = [contact_sheet([one]) for one in made]
-    file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=PICTURE_MS, loop=0)
-    atomic_write(path, file.getvalue())
+    atomic_write(path, as_film([contact_sheet([one]) for one in made], ms=PICTURE_MS))

@@ -7,7 +7,7 @@ file is a new task.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from manako.errors import UsageError
 from manako.images import Fit
-from manako.types import Dataset, Evaluation, Frame, Prediction, Skeleton, Window
+from manako.types import Dataset, Evaluation, Frame, Prediction, Sample, Skeleton, Window
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -75,6 +75,8 @@ class Task(ABC, Generic[Result]):
     long. A look at the validation images takes a fifth of them. None: all."""
     measured_with: ClassVar[str] = ""
     """Name and hash of what the metrics are measured with, where numbers of others can't be compared."""
+    beside_training_seconds: ClassVar[float] = 0.0
+    """What `beside_training` takes for each training image; 0: it tells nothing."""
     on_sheet: ClassVar[int] = 0
     """Predictions of each look at the validation images that `sheet` shows."""
 
@@ -137,6 +139,13 @@ class Task(ABC, Generic[Result]):
         """`measure` each image, then `summarise`."""
         measures = [self.measure(p, t, classes) for p, t in zip(predictions, truths, strict=True)]
         return self.summarise(measures, classes, intervals=intervals, seed=seed)
+
+    def beside_training(
+        self, evaluation: Evaluation, again: Callable[[Sequence[int]], list[Result]], training: Sequence[Sample]
+    ) -> Evaluation:
+        """The evaluation, with what the training images add to it: are the predictions copies? again: the predictions
+        at these places of the evaluation once more."""
+        return evaluation
 
     @abstractmethod
     def same(self, first: Result, second: Result) -> bool:

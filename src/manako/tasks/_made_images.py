@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from manako.figures.words import shorten
 from manako.fonts import draw_text
-from manako.types import Generated
+from manako.types import Generated, Prediction
 
 SMALLEST = 96  # pixels; smaller images are enlarged by whole factors
 _GROUND, _TEXT = (20, 23, 28), (255, 255, 255)
@@ -43,6 +45,14 @@ def contact_sheet(made: Sequence[Generated]) -> Image.Image:
         row, column = divmod(place, columns)
         sheet.paste(image, (_GAP + column * (width + _GAP), _GAP + row * (height + _GAP)))
     return sheet
+
+
+def side_by_side(made: Generated, real: Prediction | None) -> NDArray[np.uint8]:
+    """(H, 2 W, 3): the made image, and the real one at its size."""
+    assert isinstance(real, Generated)
+    left = picture(made).convert("RGB")
+    right = picture(real).convert("RGB").resize(left.size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    return np.concatenate([np.asarray(left), np.asarray(right)], 1)
 
 
 def _enlarged(image: Image.Image, width: int) -> Image.Image:

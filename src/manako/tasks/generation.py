@@ -7,7 +7,8 @@ Made images are judged as a set: how far the distribution of their features lies
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,15 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from manako.errors import ManakoError
 from manako.metrics.generation import FEATURES, features, frechet, kernel_distance, neighbours
-from manako.tasks import Json, Output, Outputs, Task
-from manako.types import Dataset, Evaluation, Frame, Generated, Score
+from manako.metrics.memorisation import NEAR, nearest_training
+from manako.tasks import Json, Output, Outputs, Task, spread
+from manako.types import Dataset, Evaluation, Frame, Generated, Sample, Score
 
 if TYPE_CHECKING:
     from manako.figures import Figure
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 ROUNDS = 40  # of the bootstrap: a distance of distributions takes long
+MOST_TRAINING, PAIRS = 60_000, 12  # training images that are searched for copies; pairs shown
 SAME = 2.0  # grey levels, mean
 COLLAPSED, LOOKS = 0.25, 4  # of the spread of real images; so many looks in a row, and not the first ones
 
@@ -40,6 +44,7 @@ class Generation(Task[Generated]):
     dense: ClassVar[bool] = True
     enough: ClassVar[int | None] = 2000
     measured_with: ClassVar[str] = f"hog-{FEATURES}"
+    beside_training_seconds: ClassVar[float] = 5e-4
     on_sheet: ClassVar[int] = 64
 
     def decode(self, outputs: Outputs, frames: Sequence[Frame], settings: Mapping[str, float]) -> list[Generated]:
@@ -79,7 +84,45 @@ class Generation(Task[Generated]):
             per_class={},
             count=len(measures),
             worst=near.outside,
-            tables={"nearest": np.stack([near.made, near.real], 1)},
+            tables={"nearest": np.stack([near.made, near.real], 1), "made": made, "real": real},
+        )
+
+    def beside_training(
+        self, evaluation: Evaluation, again: Callable[[Sequence[int]], list[Generated]], training: Sequence[Sample]
+    ) -> Evaluation:
+        """`near_copies`, and the made images that are nearest to a training image, each beside it."""
+        from manako.console import progress
+
+        known = [s for s in spread(training, MOST_TRAINING) if s.target is not None]
+        if not known:
+            return evaluation
+        readable: list[Sample] = []
+
+        def seen() -> Iterator[NDArray[np.float32]]:
+            for sample in progress(known, "generation.copies_bar", len(known)):
+                try:
+                    truth = sample.truth
+                except ManakoError:  # it was left out of the training, too
+                    continue
+                assert isinstance(truth, Generated)
+                readable.append(sample)
+                yield features(truth.image)
+
+        found = nearest_training(evaluation.tables["made"], evaluation.tables["real"], seen())
+        order = np.argsort(found.made, kind="stable")[:PAIRS]
+        pairs = zip(again(order.tolist()), (readable[i].truth for i in found.place[order]), strict=True)
+        from manako.tasks._made_images import side_by_side
+
+        tables = {
+            "to_training": np.stack([found.made, found.real], 1),
+            "near": np.array([found.near]),
+            "copies": np.stack([side_by_side(made, truth) for made, truth in pairs]).astype(np.float64),
+            "copies_distance": found.made[order],
+        }
+        return replace(
+            evaluation,
+            metrics={**evaluation.metrics, "near_copies": found.share},
+            tables={**evaluation.tables, **tables},
         )
 
     def same(self, first: Generated, second: Generated) -> bool:
@@ -126,7 +169,7 @@ class Generation(Task[Generated]):
         made, real = evaluation.tables["nearest"].T
         groups = {message("generation.made"): made, message("generation.real"): real}
         shares = ("manifold_precision", "manifold_recall", "diversity")
-        return {
+        figures = {
             "nearest": histogram(
                 groups, label=message("generation.nearest"), title=message("generation.nearest_title")
             ),
@@ -137,12 +180,41 @@ class Generation(Task[Generated]):
                 title=message("generation.manifold"),
             ),
         }
+        if "copies" in evaluation.tables:
+            figures |= _copies(evaluation)
+        return figures
 
     def synthetic(self, folder: Path, *, seed: int, count: int) -> Dataset:
         from manako.formats import read_dataset
         from manako.samples.digits import write_some_digits
 
         return read_dataset(write_some_digits(folder, seed=seed, count=count), task=self.name)
+
+
+def _copies(evaluation: Evaluation) -> dict[str, Figure]:
+    """How near made images come to training images, and the nearest pairs."""
+    from manako.figures import gallery, histogram
+    from manako.messages import message
+
+    made, real = evaluation.tables["to_training"].T
+    near = float(evaluation.tables["near"][0])
+    share = 100 * evaluation.metrics["near_copies"]
+    return {
+        "to_training": histogram(
+            {message("generation.made"): made, message("generation.new"): real},
+            label=message("generation.to_training"),
+            title=message("generation.to_training_title"),
+            threshold=near,
+        ),
+        "copies": gallery(
+            [pair.astype(np.uint8) for pair in evaluation.tables["copies"]],
+            [f"{distance:.3f}" for distance in evaluation.tables["copies_distance"]],
+            columns=4,
+            side=150,
+            title=message("generation.copies"),
+            note=message("generation.copies_note", near=near, share=share, usual=100 * NEAR),
+        ),
+    }
 
 
 TASK = Generation()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from manako.blocks.classifier import Classifier
 from manako.doctor.curves import Evidence, Reading, Verdict
 from manako.doctor.history import read_run
+from manako.figures.film import film, with_progress
+from manako.paths import atomic_write
 from manako.report import ReportContent, curves_text, evaluation_text, write_report
 from manako.results import Run
-from manako.runtime.evaluate import Evaluated, evaluate
+from manako.runtime.evaluate import Evaluated, beside_training, evaluate
 from manako.runtime.evaluation_files import write_evaluation
-from manako.tasks import get_task
+from manako.tasks import get_task, spread
 from manako.training.plan import Reason
 from manako.training.run import LoadedRun, calibrate_run, load_run
 from manako.training.saliency import Explainer
 from manako.training.train import Trained
 from manako.types import Split
+
+FILM_FRAMES, FRAME_MS = 60, 200
 
 
 def finish(trained: Trained, *, began: float) -> Run:
@@ -32,7 +39,9 @@ def finish(trained: Trained, *, began: float) -> Run:
     measured = evaluate(
         run.predictor, trained.dataset.of(split), trained.dataset.classes, split=split, max_pixels=trained.max_pixels
     )
+    measured = beside_training(measured, run.predictor, trained.dataset.of("train"))
     write_evaluation(measured, trained.folder.path)
+    shown = film_of_learning(trained.folder.path)
     history = trained.result.history
     rising = get_task(run.card.task).higher_is_better
     reading = read_run(history, higher_is_better=rising)
@@ -44,7 +53,8 @@ def finish(trained: Trained, *, began: float) -> Run:
         since = max(1, round(trained.result.best.epoch))
         reading = Reading(Verdict.DIVERGING, since, (Evidence(code, {k: float(str(v)) for k, v in facts.items()}),))
     seconds = time.monotonic() - began
-    write_report(trained.folder.report, _content(trained, run, measured, reading, history=history, seconds=seconds))
+    content = _content(trained, run, measured, reading, history=history, shown=shown, seconds=seconds)
+    write_report(trained.folder.report, content)
     texts = (
         curves_text(history, score=measured.evaluation.main.name, reading=reading, higher_is_better=rising),
         evaluation_text(measured),
@@ -69,6 +79,7 @@ def _content(
     reading: Reading,
     *,
     history: Sequence[Mapping[str, float]],
+    shown: Sequence[Path],
     seconds: float,
 ) -> ReportContent:
     folder = trained.folder
@@ -81,6 +92,7 @@ def _content(
         card=run.card,
         evaluated=measured,
         history=history,
+        learning=shown,
         reading=reading,
         choices=_choices(folder.plan),
         config=folder.config.read_text("utf-8"),
@@ -91,6 +103,17 @@ def _content(
         explain=explain,
         max_pixels=trained.max_pixels,
     )
+
+
+def film_of_learning(folder: Path) -> tuple[Path, ...]:
+    """The last sheet of samples and `learning.gif` made of all of them; () for tasks without sheets."""
+    sheets = sorted((folder / "figures").glob("samples-*.png"))
+    if not sheets:
+        return ()
+    frames = [Image.open(io.BytesIO(sheet.read_bytes())) for sheet in spread(sheets, FILM_FRAMES)]
+    target = folder / "figures" / "learning.gif"
+    atomic_write(target, film(with_progress(frames), ms=FRAME_MS, rest_ms=2000))
+    return sheets[-1], target
 
 
 def _choices(plan: Path) -> Sequence[Reason]:

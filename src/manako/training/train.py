@@ -292,7 +292,8 @@ def _hardware(
     rounded = ", ".join(f"{name} {speed:.0f}/s" for name, speed in speeds.items())
     say("train.hardware", device=device, precision=hardware.precision, speeds=rounded or "-")
     fastest = max(speeds.values(), default=1000.0)
-    return hardware, 3.0 + 1.5 * model.effort * evaluated / fastest
+    beside = get_task(card.task).beside_training_seconds * len(data.train)
+    return hardware, 3.0 + 1.5 * model.effort * evaluated / fastest + beside
 
 
 def _evaluated(dataset: Dataset) -> int:
