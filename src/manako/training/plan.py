@@ -94,6 +94,7 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     recipe = dict(learning_half(dataset.task).recipe(config, facts, dataset))
     why = recipe.pop("why", f"plan.{dataset.task}")
     why_size = recipe.pop("why_size", "")
+    said = {"imgsz": why_size, "aspect": why_size, "channels": recipe.pop("why_channels", "")}
     find_model(recipe["model"], dataset.task)
     open_settings: dict[str, Any] = {
         "task": dataset.task,
@@ -112,17 +113,16 @@ def make_plan(config: RunConfig, dataset: Dataset) -> tuple[RunConfig, tuple[Rea
     chosen = {n: v for n, v in open_settings.items() if getattr(config, n) in (None, "auto")}
     own = ("imgsz", "aspect", "channels", "minutes", "model")
     reasons = [
-        Reason(name, value, _code(name, own, why, why_size), vars(facts))
+        Reason(name, value, _code(name, own, why, said), vars(facts))
         for name, value in chosen.items()
         if name not in ("task",)
     ]
     return config.with_(**chosen), tuple(reasons)
 
 
-def _code(name: str, own: tuple[str, ...], why: str, why_size: str) -> str:
-    if why_size and name in ("imgsz", "aspect"):
-        return why_size
-    return f"plan.{name}" if name in own else why
+def _code(name: str, own: tuple[str, ...], why: str, said: Mapping[str, str]) -> str:
+    """said: the task's own reasons, "" where it has none."""
+    return said.get(name) or (f"plan.{name}" if name in own else why)
 
 
 def network_size(imgsz: int, aspect: float) -> tuple[int, int]:

@@ -100,6 +100,7 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
         "imgsz": width,
         "aspect": width / HEIGHT,
         "channels": 1 if facts.grey or model.startswith("crnn") else 3,
+        "why_channels": "plan.line_channels" if model.startswith("crnn") and not facts.grey else "",
         "why_size": "plan.line_size",
     }
 
