@@ -17,7 +17,7 @@ from manako.errors import DataError, ManakoError, UsageError
 from manako.formats import read_dataset, readers
 from manako.messages import message
 from manako.paths import new_folder
-from manako.types import IGNORE, Dataset, Detections, Prediction, Problem, Sample, Segmentation, Skeleton
+from manako.types import IGNORE, Dataset, Detections, Prediction, Problem, Sample, Segmentation, Skeleton, TextRegions
 
 Progress = Callable[[int, int], None]
 SHORT = {"csv": "boxes_table"}
@@ -86,8 +86,12 @@ def convert(
 
     to: "coco", "yolo", "voc", "csv", or another format that can be written ("masks", "coco_keypoints"...). link: don't
     copy images, give the same files a second name (hard links). Raises UsageError where `out` holds something or the
-    format is unknown, DataError where the labels can't be read.
+    format is unknown, DataError where the labels can't be read. Of pages with regions of text, "text_lines" are the
+    images of their lines, cut out.
     """
+    pages = _pages(data, to, task, format)
+    if pages is not None:
+        return _cut(pages, Path(out), to, progress)
     writer_of, tasks = _writer(to, task)
     dataset = _read(data, tasks, format)
     with new_folder(Path(out), apart_from=dataset.root) as folder:
@@ -101,6 +105,30 @@ def convert(
         +written.lost,
         (*dataset.problems, *written.problems),
     )
+
+
+def _pages(data: str | Path, to: str, task: str | None, format: str | None) -> Dataset | None:
+    """Pages with regions of text, where lines are wanted of them."""
+    if to != "text_lines" or task not in (None, "text_finding"):
+        return None
+    if task is not None or (format is not None and "text_finding" in getattr(readers().get(format), "TASKS", ())):
+        return read_dataset(data, task="text_finding", format=format)
+    try:
+        return read_dataset(data, task="text_finding", format=format)
+    except ManakoError:  # lines already
+        return None
+
+
+def _cut(pages: Dataset, out: Path, to: str, progress: Progress | None) -> Converted:
+    from manako.cutting import cut_lines
+
+    with new_folder(out, apart_from=pages.root) as folder:
+        cut = cut_lines(pages, folder, progress)
+        if not cut.images:
+            raise DataError("convert.no_texts", data=pages.root)
+    lost = +Counter(unread=cut.unread)
+    problems = (*pages.problems, *cut.problems)
+    return Converted(out, pages.format, to, cut.images, cut.images, lost, problems)
 
 
 def can_write(dataset: Dataset) -> bool:
@@ -146,7 +174,7 @@ def _fill(folder: Path, dataset: Dataset, writer_of: type[Writer], link: bool, p
             part = {} if holds is None else {"split": sample.split}
             writer.add(place, width, height, truth, **part)
             written.lost.update({kind: n for kind, n in _kinds(truth).items() if holds is None or kind not in holds})
-            written.objects += len(truth) if isinstance(truth, Detections) else 1
+            written.objects += len(truth) if isinstance(truth, (Detections, TextRegions)) else 1
         _copy(sample, folder / images / place, link)
         written.images += 1
         if progress is not None:
