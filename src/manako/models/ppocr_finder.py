@@ -22,7 +22,7 @@ from manako.blocks.text_finder import TextFinder
 
 TASKS = ("text_finding",)
 VARIANTS: dict[str, dict[str, object]] = {"ppocr_finder": {}}
-READY = {"ppocr_finder": {"task": "text_finding", "height": 960, "width": 960, "channels": 3}}
+READY = {"ppocr_finder": {"task": "text_finding", "height": 1152, "width": 832, "channels": 3}}
 PACKAGE = "rapidocr"
 FILE = "models/PP-OCRv6_det_small.onnx"
 NOTICE = "Started from the weights of PP-OCRv6's small finder (PaddleOCR, package rapidocr, Apache-2.0)."
