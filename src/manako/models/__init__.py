@@ -12,7 +12,7 @@ their names stand wherever a run or an exported file may (see `manako.training.r
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -99,6 +99,12 @@ def skeleton_options(entry: ModelEntry, skeleton: Skeleton | None) -> dict[str, 
     if skeleton is None or "limbs" not in entry.options:
         return {}
     return {"limbs": " ".join(f"{one}-{other}" for one, other in skeleton.limbs)}
+
+
+def alphabet_option(entry: ModelEntry, classes: Sequence[str]) -> dict[str, Any]:
+    """The option `alphabet` of a reader, from the data: the characters in the order of the classes, by which it finds
+    what learned weights know of each."""
+    return {"alphabet": "".join(classes)} if "alphabet" in entry.options else {}
 
 
 def create_model(

@@ -25,7 +25,7 @@ from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.messages import message
-from manako.models import create_model, find_model, model_options, skeleton_options
+from manako.models import alphabet_option, create_model, find_model, model_options, skeleton_options
 from manako.paths import atomic_write
 from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
 from manako.runtime.card import ModelCard
@@ -220,7 +220,8 @@ def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
     """The model that a complete configuration describes, with its card."""
     assert config.model and config.imgsz and config.channels
     entry = find_model(config.model, dataset.task)
-    options = model_options(entry, {**skeleton_options(entry, dataset.skeleton), **config.options})
+    from_data = skeleton_options(entry, dataset.skeleton) | alphabet_option(entry, dataset.classes)
+    options = model_options(entry, {**from_data, **config.options})
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # the first weights follow from the seed, too
         model = create_model(
