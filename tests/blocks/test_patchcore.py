@@ -99,10 +99,10 @@ def larger(images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.interpolate(images, scale_factor=2.0, mode="bilinear").clamp(0, 255)
 
 
-def test_patchcore_finds_a_defect_and_names_a_strange_training_image() -> None:
-    model = create_model(
-        "patchcore", task="anomaly", classes=2, channels=3, imgsz=128, weights="auto", options={"bank": 300}
-    )
+@pytest.mark.parametrize("thinning", ["random", "core_set"])
+def test_patchcore_finds_a_defect_and_names_a_strange_training_image(thinning: str) -> None:
+    options = {"bank": 300, "thinning": thinning}
+    model = create_model("patchcore", task="anomaly", classes=2, channels=3, imgsz=128, weights="auto", options=options)
     assert isinstance(model, Patchcore)
     model.eval()
     random = np.random.default_rng(4)

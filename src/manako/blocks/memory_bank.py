@@ -6,6 +6,8 @@ Neural Networks: A Core-Set Approach" (arXiv 1708.00489), as used by PatchCore.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +58,11 @@ class PatchSample:
         return centre.float(), (axes * scale).float()
 
 
+def random_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
+    """Indices (min(size, M),) of patches (M, D), each as likely as any other."""
+    return torch.randperm(len(patches), generator=torch.Generator().manual_seed(seed))[:size]
+
+
 def core_set(patches: Tensor, size: int, *, seed: int = 0) -> Tensor:
     """Indices (min(size, M),) of patches (M, D) so that each other one is near a chosen one: always the farthest
     from all chosen before. Distances are taken in a random projection to PROJECTED numbers."""
@@ -102,12 +109,12 @@ class MemoryBank(nn.Module):
         return (far.view(count, height, width) - self.usual[0]) / self.usual[1]
 
     @torch.no_grad()
-    def fit(self, sample: PatchSample, *, shrink: float) -> Tensor:
-        """Remember the core-set of `sample`. Returns (M,), as `forward` would, how far each of the sample's patches is
-        from those of other images."""
+    def fit(self, sample: PatchSample, *, shrink: float, thin: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """Remember what `thin` (`core_set`, `random_set`) leaves of `sample`. Returns (M,), as `forward` would, how far
+        each of the sample's patches is from those of other images."""
         centre, matrix = sample.whitening(shrink, self.whitening.shape[1])
         patches = (sample.patches - centre) @ matrix
-        chosen = core_set(patches, len(self.keys))
+        chosen = thin(patches, len(self.keys))
         reach = local_reach(patches, sample.images, chosen)
         far = distance_to_other_images(patches, sample.images, patches[chosen], sample.images[chosen], reach)
         far = torch.where(far.isfinite(), far, far[far.isfinite()].mean())  # the memory holds one image alone

@@ -2,7 +2,8 @@
 
 Paper: Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection", arXiv 2106.08265. Unlike there, each
 scale has a memory of its own; distances are Mahalanobis's (as in PaDiM, Defard et al. 2021, arXiv 2011.08785), over
-those that are usual around the remembered patch (as in the local outlier factor, Breunig et al. 2000);
+those that are usual around the remembered patch (as in the local outlier factor, Breunig et al. 2000); the memory is
+a random sample, large (the search is one product of matrices), in place of a small core-set, which keeps odd patches;
 an image's score is the mean of its highest places (tasks/anomaly.py) in place of a re-weighted maximum.
 Licence: this file Apache-2.0; the packaged weights of EfficientNet-Lite0 Apache-2.0.
 Expected: on magnetic tiles see docs/results.md; the paper's WideResNet-50 on MVTec AD .991 image AUROC.
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from manako.blocks.encoder import Encoder
-from manako.blocks.layers import check_imgsz, check_range
-from manako.blocks.memory_bank import MemoryBank, PatchSample
+from manako.blocks.layers import check_imgsz, check_range, check_variant
+from manako.blocks.memory_bank import MemoryBank, PatchSample, core_set, random_set
 from manako.blocks.mirror_image import Blur
 from manako.blocks.model import Model
 from manako.blocks.pretrained import start
@@ -39,7 +40,9 @@ class Patchcore(Model):
     """network: any of timm with maps of several scales. stages: which of them (0 is the finest) are read: "3,4" each
     with a memory of its own, whose distances are added; "2+3" brought to the finer one's size and remembered jointly.
 
-    bank: patches that each memory holds. candidates: patches that they are chosen from. neighbourhood: side of the
+    bank: patches that each memory holds. candidates: patches that they are chosen from, sampled evenly from all.
+    thinning: how: "random", or "core_set", always the one farthest from all chosen before (the paper's; slow for large
+    banks, and it keeps the oddest patches). neighbourhood: side of the
     square over which maps are averaged. dims: numbers a patch, at most. shrink: see `PatchSample.whitening`. flips:
     learn from mirror images too. smooth: spread of the map's blur, in parts of the image's longer side.
     """
@@ -55,8 +58,9 @@ class Patchcore(Model):
         weights: str = "none",
         network: str = "tf_efficientnet_lite0",
         stages: str = "3,4",
-        bank: int = 4000,
-        candidates: int = 60000,
+        bank: int = 16000,
+        candidates: int = 32000,
+        thinning: str = "random",
         neighbourhood: int = 3,
         dims: int = 320,
         shrink: float = 0.01,
@@ -68,11 +72,13 @@ class Patchcore(Model):
         strides, widths = self.encoder.strides, self.encoder.channels
         check_imgsz(imgsz, strides[-1], model="patchcore")
         check_range(bank, 1, 1_000_000, model="patchcore", option="bank")
+        check_variant(thinning, {"random": 0, "core_set": 0}, option="thinning")
         check_range(neighbourhood, 1, 15, model="patchcore", option="neighbourhood")
         self.mean, self.std, self.pretrained = self.encoder.mean, self.encoder.std, self.encoder.pretrained
         self.notice, self.notes = self.encoder.notice, self.encoder.notes
         self.groups = _groups(stages, len(strides))
         self.candidates, self.flips, self.shrink = max(candidates, bank), flips, shrink
+        self.thin = core_set if thinning == "core_set" else random_set
         self.neighbourhood = neighbourhood // 2 * 2 + 1
         self.banks = nn.ModuleList(MemoryBank(sum(widths[s] for s in group), dims, bank) for group in self.groups)
         self.blur = Blur(smooth * imgsz / strides[min(min(group) for group in self.groups)])
@@ -107,7 +113,7 @@ class Patchcore(Model):
                 for sample, patches in zip(samples, self.patches(view), strict=True):
                     sample.add(*_inside(patches.cpu(), view.cpu(), numbers))
         pairs = zip(self.banks, samples, strict=True)
-        fitted = [bank.fit(s, shrink=self.shrink) for bank, s in pairs if isinstance(bank, MemoryBank)]
+        fitted = [bank.fit(s, shrink=self.shrink, thin=self.thin) for bank, s in pairs if isinstance(bank, MemoryBank)]
         strangest = torch.zeros(len(self.banks), seen)
         for row, sample, far in zip(strangest, samples, fitted, strict=True):
             row.scatter_reduce_(0, sample.images, far, "amax")

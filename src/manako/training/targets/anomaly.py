@@ -49,7 +49,7 @@ TRAINED: Mapping[str, Any] = {
     "ema": 0.1,
     "clip": 1.0,
 }
-LONGER_SIDE = 256
+LONGER_SIDE = 384
 TRAINED_SIDE = 128
 SMALLEST = 128  # smaller images are enlarged: the pretrained network reduces what it sees by 8
 COMPACT = True
