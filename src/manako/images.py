@@ -19,7 +19,17 @@ from manako.errors import ConfigError, ModelFileError
 from manako.paths import IMAGE_SUFFIXES
 from manako.types import Frame
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "Fit", "Preprocess", "Source", "image_size", "open_image"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "LINE_STEP",
+    "MAX_PIXELS",
+    "Fit",
+    "Preprocess",
+    "Source",
+    "image_size",
+    "open_image",
+    "widened",
+]
 
 Fit = Literal["crop", "stretch", "letterbox", "line"]
 
@@ -28,6 +38,7 @@ Fit = Literal["crop", "stretch", "letterbox", "line"]
 _SCALED_DECODE_MARGIN = 2
 _REDUCING_GAP = 3.0
 _LETTERBOX_GREY = 114
+LINE_STEP = 32  # widths of lines are multiples of it, so that many are alike and can share a batch
 
 
 @dataclass(frozen=True)
@@ -35,9 +46,9 @@ class Preprocess:
     """How an image becomes the network's pixels; stored in every model file.
 
     fit: "crop" scales until the target is covered and cuts the centre, "stretch" ignores the aspect ratio, "letterbox"
-    keeps the whole image and fills the rest with grey, "line" scales to the height and fills the rest at the right with
-    the colour of the border (what would be too wide is squeezed). crop_fraction: the part of the height that "crop"
-    keeps.
+    keeps the whole image and fills the rest with grey, "line" scales to the height: each image is as wide as it then
+    is, rounded up to a multiple of `LINE_STEP` with the colour of its border, and `width` is the widest (what would be
+    wider is squeezed). crop_fraction: the part of the height that "crop" keeps.
     """
 
     height: int
@@ -87,6 +98,12 @@ class Preprocess:
         """The same for an image in memory ("RGB" or "L", upright)."""
         return self._fit(image, (image.height, image.width))
 
+    def width_of(self, height: int, width: int) -> int:
+        """The width that an image of that size, in pixels, will have: `width`, or of a line its own."""
+        if self.fit != "line":
+            return self.width
+        return min(self.width, -(-_line_width(height, width, self.height) // LINE_STEP) * LINE_STEP)
+
     def _fit(self, image: Image.Image, size: tuple[int, int]) -> tuple[NDArray[np.uint8], Frame]:
         """size: (height, width) of the original, of which `image` may be a reduced version."""
         if self.channels == 1 and image.mode != "L":
@@ -127,17 +144,12 @@ class Preprocess:
         return canvas, Frame(height, width, new_width / width, new_height / height, left, top)
 
     def _line(self, image: Image.Image, height: int, width: int) -> tuple[Image.Image, Frame]:
-        new_width = min(self.width, max(1, round(width * self.height / height)))
-        line = self._resize(image, (new_width, self.height))
+        whole = self.width_of(height, width)
+        new_width = min(whole, _line_width(height, width, self.height))
+        line = np.asarray(self._resize(image, (new_width, self.height)))
         frame = Frame(height, width, new_width / width, self.height / height)
-        if new_width == self.width:
-            return line, frame
-        pixels = np.asarray(line).reshape(self.height, new_width, -1)
-        border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-        colour = tuple(int(value) for value in np.median(border, axis=0))
-        canvas = Image.new(line.mode, (self.width, self.height), colour)
-        canvas.paste(line)
-        return canvas, frame
+        filled = widened(line.reshape(self.height, new_width, -1), whole)
+        return Image.fromarray(filled if line.ndim == 3 else filled[..., 0]), frame
 
     @staticmethod
     def _resize(
@@ -145,3 +157,17 @@ class Preprocess:
     ) -> Image.Image:
         # Bicubic is antialiased in Pillow; the gap first averages whole pixels where the image is much too large.
         return image.resize(size, Image.Resampling.BICUBIC, box, _REDUCING_GAP)
+
+
+def _line_width(height: int, width: int, target: int) -> int:
+    return max(1, round(width * target / height))
+
+
+def widened(pixels: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
+    """(H, W, C) -> (H, width, C): the rest at the right has the median colour of the border."""
+    rest = width - pixels.shape[1]
+    if rest <= 0:
+        return pixels
+    border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = np.median(border, axis=0).astype(np.uint8)
+    return np.concatenate([pixels, np.broadcast_to(colour, (len(pixels), rest, pixels.shape[2]))], 1)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from manako.blocks.model import Model
-from manako.images import Preprocess
+from manako.images import Preprocess, widened
 from manako.models import ModelEntry, create_model, find_model, model_entries, skeleton_options
 from manako.tasks import get_task
 from manako.types import Dataset, Frame, Prediction, Sample, Skeleton
@@ -149,6 +149,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Examples
         samples = found.samples[::step][:8]
         preprocess = preprocess_of(task, channels)
         images, frames = zip(*(preprocess.open(s.image, s.frame) for s in samples), strict=True)
+        images = [widened(image, preprocess.width) for image in images]  # lines of one width share a batch
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
         return Examples(found, samples, pixels, frames)
 

@@ -18,10 +18,11 @@ from torch import nn
 from manako.errors import DataError
 from manako.formats import read_dataset
 from manako.formats.text_lines import Writer
-from manako.images import Preprocess
+from manako.images import LINE_STEP, Preprocess
 from manako.metrics.bootstrap import mean_interval, ratio_interval
 from manako.metrics.text import align, edits, measure_line
 from manako.models import create_model
+from manako.runtime.ahead import of_one_size
 from manako.runtime.evaluate import aligned
 from manako.tasks.ocr import TASK, best_path
 from manako.training.augment import LINE_LEVELS, augmentation
@@ -148,14 +149,26 @@ def test_the_published_layout_loads_and_reads_alike() -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 400), st.sampled_from(["L", "RGB"]))
-def test_a_line_keeps_its_shape_or_is_squeezed(height: int, width: int, mode: str) -> None:
+def test_a_line_keeps_its_shape_and_has_a_width_of_its_own(height: int, width: int, mode: str) -> None:
     plan = Preprocess(32, 96, "line", channels=1)
     pixels, frame = plan.apply(Image.new(mode, (width, height), 77 if mode == "L" else (77, 77, 77)))
-    assert pixels.shape == (32, 96, 1) and (pixels == 77).all()  # the rest has the colour of the border
+    own = min(96, max(1, width * 32 / height))
+    assert pixels.shape[0] == 32 and pixels.shape[1] == plan.width_of(height, width) in (32, 64, 96)
+    assert own - 0.5 <= pixels.shape[1] < own + LINE_STEP and (pixels == 77).all()  # filled with the border's colour
     assert frame.scale_y == pytest.approx(32 / height) and (frame.left, frame.top) == (0, 0)
-    assert abs(frame.scale_x * width - min(96, max(1, width * 32 / height))) <= 0.5
+    assert abs(frame.scale_x * width - own) <= 0.5
     right = frame.restore(np.array([[96.0, 32.0]], np.float32))[0]
-    assert right.tolist() == pytest.approx([width, height], rel=1e-5)
+    assert right.tolist() == pytest.approx([min(width, 96 / frame.scale_x), height], rel=1e-5)
+
+
+@given(st.lists(st.sampled_from([(48, 32, 3), (48, 64, 3), None]), max_size=30), st.integers(1, 8))
+def test_lines_share_a_batch_only_where_they_are_equally_wide(
+    shapes: list[tuple[int, int, int] | None], most: int
+) -> None:
+    parts = of_one_size(shapes, most)
+    assert sorted(place for part in parts for place in part) == list(range(len(shapes)))
+    for part in parts:
+        assert 1 <= len(part) <= most and len({shapes[place] for place in part} - {None}) <= 1
 
 
 def test_nothing_of_a_line_is_cut_off_or_mirrored() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -98,6 +98,18 @@ def in_batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
+
+
+def of_one_size(shapes: Sequence[tuple[int, ...] | None], most: int) -> list[list[int]]:
+    """Places of equal shapes put together, in parts of at most `most`; None joins any part.
+
+    Where all are equal these are just batches. An image's part never changes its pixels: what is predicted for it does
+    not depend on what stands beside it.
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for place, shape in enumerate(shapes):
+        groups.setdefault(shape or next((s for s in shapes if s), ()), []).append(place)
+    return [places[i : i + most] for _, places in sorted(groups.items()) for i in range(0, len(places), most)]
 
 
 def _open(source: Source, preprocess: Preprocess, max_pixels: int) -> Opened:

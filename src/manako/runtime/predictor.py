@@ -13,12 +13,13 @@ from PIL import Image
 
 from manako.errors import ImageError, ManakoError
 from manako.images import MAX_PIXELS
-from manako.runtime.ahead import Opened, Picture, Source, Unreadable, in_batches, name_of, open_ahead
+from manako.runtime.ahead import Opened, Picture, Source, Unreadable, in_batches, name_of, of_one_size, open_ahead
 from manako.runtime.engine import Engine
 from manako.tasks import Outputs, Task, task_of
 from manako.types import Frame, Prediction, Sample
 
 BATCH = 16
+WINDOW = 8  # batches of lines that are sorted by their widths
 _ONE = (str, Path, bytes, Sample, Image.Image, Picture, Unreadable)
 
 
@@ -68,11 +69,15 @@ class Predictor:
         """One result a source (a file, not a folder), in their order. A source that fails carries its error and harms
         no other.
 
-        `sources` may be endless: three batches are held in memory at a time.
+        `sources` may be endless: three batches are held in memory at a time; of lines, which only share a batch where
+        they are equally wide, as many as `WINDOW` batches.
         """
         items: Iterable[Source] = [sources] if isinstance(sources, _ONE) else sources
-        for opened, outputs, frames in self.batches(items, batch=batch, workers=workers, max_pixels=max_pixels):
-            yield from self._results(opened, outputs, frames)
+        for window in self._windows(items, batch, workers, max_pixels):
+            found: dict[int, Result] = {}
+            for places, opened, outputs, frames in self._parts(window, batch):
+                found |= zip(places, self._results(opened, outputs, frames), strict=True)
+            yield from (found[place] for place in range(len(window)))
 
     def batches(
         self,
@@ -82,13 +87,28 @@ class Predictor:
         workers: int | None = None,
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[tuple[list[Opened], Outputs, list[Frame]]]:
-        """Each batch of sources, with the network's own outputs and the frames of those that could be opened."""
+        """Each batch of sources, with the network's own outputs and the frames of those that could be opened. Lines
+        come by their widths, not in order."""
+        for window in self._windows(sources, batch, workers, max_pixels):
+            for _, opened, outputs, frames in self._parts(window, batch):
+                yield opened, outputs, frames
+
+    def _windows(
+        self, sources: Iterable[Source], batch: int, workers: int | None, max_pixels: int
+    ) -> Iterator[list[Opened]]:
+        """What is opened before the network works on it: a batch, or enough to put equally wide lines together."""
         plan = self.card.preprocess
-        opened = open_ahead(sources, plan, ahead=2 * batch, workers=workers, max_pixels=max_pixels)
-        for items in in_batches(opened, batch):
+        size = batch * WINDOW if plan.fit == "line" else batch
+        return in_batches(open_ahead(sources, plan, ahead=2 * batch, workers=workers, max_pixels=max_pixels), size)
+
+    def _parts(
+        self, window: Sequence[Opened], batch: int
+    ) -> Iterator[tuple[list[int], list[Opened], Outputs, list[Frame]]]:
+        for places in of_one_size([None if o.pixels is None else o.pixels.shape for o in window], batch):
+            items = [window[place] for place in places]
             pixels = [item.pixels for item in items if item.pixels is not None]
             frames = [item.frame for item in items if item.frame is not None]
-            yield items, (self.engine.run(np.stack(pixels)) if pixels else {}), frames
+            yield places, items, (self.engine.run(np.stack(pixels)) if pixels else {}), frames
 
     def _results(self, opened: Sequence[Opened], outputs: Outputs, frames: Sequence[Frame]) -> Iterator[Result]:
         good = finite_rows(outputs, len(frames))

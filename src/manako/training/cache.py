@@ -17,7 +17,7 @@ from torch import Tensor
 from manako import idx
 from manako.console import bar
 from manako.errors import DataError, ImageError
-from manako.images import MAX_PIXELS, Preprocess
+from manako.images import MAX_PIXELS, Preprocess, widened
 from manako.training.cache_files import CacheFile, Outcome, cache_folder, purge
 from manako.types import Frame, Problem, Sample
 
@@ -96,7 +96,8 @@ def _decode(
 
     def one(i: int) -> Outcome:
         try:
-            images[i], frame = preprocess.open(samples[i].image, samples[i].frame, max_pixels)
+            pixels, frame = preprocess.open(samples[i].image, samples[i].frame, max_pixels)
+            images[i] = widened(pixels, images.shape[2])
         except ImageError as error:
             images[i] = 0
             return Problem(error.code, error.facts, "error", (samples[i].id,))

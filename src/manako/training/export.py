@@ -22,6 +22,7 @@ import torch
 
 from manako.blocks.model import Model
 from manako.errors import DataError, ModelFileError, StorageError
+from manako.images import LINE_STEP
 from manako.messages import message
 from manako.paths import atomic_write
 from manako.runtime.card import METADATA_KEY, ModelCard
@@ -116,7 +117,10 @@ def _graph(model: Model, card: ModelCard, opset: int) -> ModelProto:
     keys = tuple(output.key for output in get_task(card.task).outputs)
     network = WithPixels(model, keys).cpu().eval()
     plan = card.preprocess
-    example = torch.zeros((2, plan.height, plan.width, plan.channels), dtype=torch.uint8)
+    lines = plan.fit == "line"  # of any width
+    width = 5 * LINE_STEP if lines else plan.width
+    example = torch.zeros((2, plan.height, width, plan.channels), dtype=torch.uint8)
+    free = {0: torch.export.Dim("N")} | ({2: LINE_STEP * torch.export.Dim("W", min=1)} if lines else {})
     with _silence(), torch.no_grad():
         program = torch.onnx.export(
             network,
@@ -124,7 +128,7 @@ def _graph(model: Model, card: ModelCard, opset: int) -> ModelProto:
             dynamo=True,
             input_names=["images"],
             output_names=list(keys),
-            dynamic_shapes=({0: torch.export.Dim("N")},),
+            dynamic_shapes=(free,),
             opset_version=opset,
             verbose=False,
         )
