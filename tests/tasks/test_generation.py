@@ -19,6 +19,7 @@ from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.learn.neighbours.hog import cell_histograms
 from manako.metrics.generation import FEATURES, distances, features, features_hash, frechet, kernel_distance, neighbours
+from manako.metrics.memorisation import NEAR, nearest_training
 from manako.models import create_model, find_model, model_options
 from manako.runtime.card import ModelCard
 from manako.runtime.generate import numbers_of, seed_images
@@ -73,6 +74,17 @@ def test_neighbours_tell_believable_from_varied() -> None:
     assert lost.precision == 0.0 and lost.diversity == pytest.approx(1.0) and len(lost.outside) == 60
     assert lost.made[lost.outside[0]] == max(lost.made)
     np.testing.assert_allclose(distances(narrow, far), np.linalg.norm(narrow[:, None] - far[None], axis=2))
+
+
+def test_near_copies_are_counted_by_the_ruler_of_real_images() -> None:
+    random = np.random.default_rng(5)
+    training, new, honest = random.normal(size=(2500, 3)), random.normal(size=(800, 3)), random.normal(size=(800, 3))
+    found = nearest_training(honest, new, training.astype(np.float32))
+    assert found.share == pytest.approx(NEAR, abs=0.03)
+    np.testing.assert_allclose(found.made, np.linalg.norm(honest[:, None] - training[None], axis=2).min(1), atol=1e-5)
+    order = random.permutation(2500)[:800]
+    copied = nearest_training(training[order] + 1e-4, new, training.astype(np.float32))
+    assert copied.share > 0.99 and (copied.place == order).all()
 
 
 def test_bytes_say_numbers_and_classes_exactly() -> None:
@@ -145,6 +157,8 @@ def test_generate_from_an_exported_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert len(one) == len(set(one)) == 5 and one == same != other
     with Image.open(folders[0] / "interpolation.gif") as film:
         assert getattr(film, "n_frames", 1) > 20
+    for wrong in (["--count", "0"], ["--count", "many"], ["--seed", "-1"], ["--seed", "x"]):
+        assert main(["generate", str(file), *wrong, "--out", str(tmp_path / "no")]) == UsageError.exit_status
     assert main(["generate", str(file), "--class", "dog", "--out", str(tmp_path / "no")]) == UsageError.exit_status
     assert not (tmp_path / "no").exists()
     numbers = np.full((1, 16), 1234)

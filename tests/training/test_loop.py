@@ -19,6 +19,7 @@ from training_helpers import (
 )
 
 from manako.errors import ConfigError, DataError, DivergedError, ModelFileError
+from manako.tasks.classification import Classification
 from manako.training import feed as feed_module
 from manako.training.augment import Augmentation
 from manako.training.checkpoint import load_checkpoint, load_into
@@ -206,6 +207,27 @@ def test_patience(tmp_path):
     assert result.stopped == "patience"
     highest_since = result.history[0]["epoch"]  # nothing changes at rate 0
     assert 3 <= result.epochs - highest_since < 5  # it looks every second epoch
+
+
+def test_an_alarm_of_the_task_ends_the_run_and_keeps_the_best(tmp_path, monkeypatch):
+    said = ("generation.collapsed", {"share": 3.0})
+    monkeypatch.setattr(Classification, "alarm", lambda self, looks: said if len(looks) == 3 else None)
+    result = small_fit(tmp_path, epochs=40)
+    assert (result.stopped, result.alarm, len(result.history)) == ("alarm", said, 3)
+    best = load_checkpoint(tmp_path / "best.safetensors", task="classification")
+    assert best.card.scores["accuracy"] == max(line["validation_score"] for line in result.history)
+
+
+def test_parts_of_the_loss_are_curves(tmp_path):
+    class InParts(TinyNet):
+        def loss(self, outputs, targets):
+            loss = super().loss(outputs, targets)
+            if self.training:
+                self.parts = {"generator": loss.detach() / 4, "discriminator": loss.detach() * 3 / 4}
+            return loss
+
+    for line in small_fit(tmp_path, model=InParts(), epochs=2).history:
+        assert line["loss_generator"] + line["loss_discriminator"] == pytest.approx(line["training_loss"])
 
 
 def test_a_budget_of_minutes_is_kept_and_used(tmp_path):

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
+_COLOURS = 128
 _BAR = 5  # pixels; how far the film is
 _GROUND, _DONE = (20, 23, 28), (86, 180, 233)
 
 
 def film(frames: Sequence[Image.Image], *, ms: int, rest_ms: int = 0) -> bytes:
     """A GIF that repeats: `ms` a frame, the last one `rest_ms` longer. frames: at least one, all of one size."""
-    first, *others = frames
+    # Undithered: noise that changes from frame to frame would make up most of the file.
+    first, *others = [frame.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE) for frame in frames]
     times = [ms] * len(others) + [ms + rest_ms]
     file = io.BytesIO()
     first.save(file, "GIF", save_all=True, append_images=others, duration=times, loop=0)

@@ -47,14 +47,14 @@ class Diffusion(Model):
         imgsz: int,
         weights: str = "none",
         width: int = 48,
-        latent: int = 128,
+        latent: int = 120,
         steps: int = 16,
         guidance: float = 2.0,
     ) -> None:
         super().__init__()
         check_imgsz(imgsz, 16, model="diffusion")
         check_range(imgsz, 16, 256, model="diffusion", option="imgsz")
-        check_range(latent, 2, imgsz * imgsz // 4, model="diffusion", option="latent")
+        check_range(latent, 2, imgsz * imgsz // 2 - 1, model="diffusion", option="latent")
         check_range(width, 16, 512, model="diffusion", option="width")
         check_range(steps, 1, 1000, model="diffusion", option="steps")
         check_range(guidance, 0, 20, model="diffusion", option="guidance")

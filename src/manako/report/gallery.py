@@ -26,10 +26,23 @@ def _by_class(content: ReportContent) -> bool:
 
 
 def mistakes_title(content: ReportContent) -> str:
+    if _made(content):
+        return message("report.made_odd")
     return message("report.mistakes" if _by_class(content) else "report.worst")
 
 
+def _made(content: ReportContent) -> bool:
+    """Made images are no answers: there is nothing that is true of one."""
+    return content.evaluated.task == "generation"
+
+
+def correct_title(content: ReportContent) -> str:
+    return message("report.made_well" if _made(content) else "report.correct")
+
+
 def mistakes_note(content: ReportContent) -> str:
+    if _made(content):
+        return message("report.made_odd_note")
     if not _by_class(content):
         return message("report.worst_note")
     return message("report.mistakes_note" if content.explain else "report.mistakes_note_plain")
@@ -89,8 +102,8 @@ def _card(content: ReportContent, index: int) -> Part | None:
         "answer": task.describe(prediction, found.classes),
         "percent": "",
         "width": "",
-        "truth": task.describe(truth, found.classes),
-        "file": sample.id,
+        "truth": "" if _made(content) else task.describe(truth, found.classes),
+        "file": "" if _made(content) else sample.id,
     }
 
 
@@ -114,7 +127,12 @@ def correct(content: ReportContent) -> list[Part]:
             continue
         drawn = task.draw(image, prediction, found.classes, truth=truth if _by_class(content) else None)
         name = task.describe(prediction, found.classes)
-        cards.append({"image": embedded(reduced(drawn), message("report.alt_drawn", name=name)), "file": sample.id})
+        cards.append(
+            {
+                "image": embedded(reduced(drawn), message("report.alt_drawn", name=name)),
+                "file": "" if _made(content) else sample.id,
+            }
+        )
         if len(cards) == CORRECT:
             break
     return cards

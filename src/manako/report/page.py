@@ -11,7 +11,7 @@ import numpy as np
 from manako.figures import Axis, Bars, Figure, Line, Panel, learning_curves, names_axis
 from manako.messages import message
 from manako.report.content import ReportContent
-from manako.report.gallery import correct, mistakes, mistakes_note, mistakes_title
+from manako.report.gallery import correct, correct_title, mistakes, mistakes_note, mistakes_title
 from manako.report.pictures import embedded_file, figure_parts
 from manako.report.words import (
     VERDICTS,
@@ -46,6 +46,7 @@ def build_page(content: ReportContent) -> Part:
         "mistakes_title": mistakes_title(content),
         "mistakes_note": mistakes_note(content),
         "correct": correct(content),
+        "correct_title": correct_title(content),
         "metrics": _metrics(content),
         "metrics_note": _metrics_note(content),
         "figures": [figure_parts(figure) for figure in figures.values()],
@@ -58,7 +59,9 @@ def build_page(content: ReportContent) -> Part:
     }
     titles = ("curves", "learning", "mistakes", "correct", "metrics", "choices", "data", "next", "environment")
     shown = {"next": "commands"}
-    headings = {key: message(f"report.{key}") for key in titles} | {"mistakes": page["mistakes_title"]}
+    headings = {key: message(f"report.{key}") for key in titles} | {
+        key: page[f"{key}_title"] for key in ("mistakes", "correct")
+    }
     page["contents"] = [(key, headings[key]) for key in titles if page[shown.get(key, key)]]
     return page
 

@@ -26,7 +26,7 @@ from manako.training.saliency import Explainer
 from manako.training.train import Trained
 from manako.types import Split
 
-FILM_FRAMES, FRAME_MS = 60, 200
+FILM_FRAMES, FILM_SIDE, FRAME_MS = 40, 400, 250
 
 
 def finish(trained: Trained, *, began: float) -> Run:
@@ -44,7 +44,7 @@ def finish(trained: Trained, *, began: float) -> Run:
     shown = film_of_learning(trained.folder.path)
     history = trained.result.history
     rising = get_task(run.card.task).higher_is_better
-    reading = read_run(history, higher_is_better=rising)
+    reading = read_run(_readable(history), higher_is_better=rising)
     if run.model.learns == "once":  # there are no curves to read or to draw
         history = ()
         reading = Reading(Verdict.DONE, None, (Evidence("curves.evidence.once", {}),))
@@ -105,12 +105,26 @@ def _content(
     )
 
 
+def _readable(history: Sequence[Mapping[str, float]]) -> Sequence[Mapping[str, float]]:
+    """Losses of players in a game (those that have curves of their own) needn't fall: the score, here a distance, is
+    read in their place."""
+    if not history or not any(name.startswith("loss_") for name in history[-1]):
+        return history
+    return [
+        {**line, "training_loss": line["validation_score"], "validation_loss": line["validation_score"]}
+        for line in history
+        if "validation_score" in line
+    ]
+
+
 def film_of_learning(folder: Path) -> tuple[Path, ...]:
     """The last sheet of samples and `learning.gif` made of all of them; () for tasks without sheets."""
     sheets = sorted((folder / "figures").glob("samples-*.png"))
     if not sheets:
         return ()
     frames = [Image.open(io.BytesIO(sheet.read_bytes())) for sheet in spread(sheets, FILM_FRAMES)]
+    for frame in frames:
+        frame.thumbnail((FILM_SIDE, FILM_SIDE))
     target = folder / "figures" / "learning.gif"
     atomic_write(target, film(with_progress(frames), ms=FRAME_MS, rest_ms=2000))
     return sheets[-1], target
