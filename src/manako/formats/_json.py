@@ -33,7 +33,9 @@ class JsonMembers:
         try:
             yield from self._top()
         except json.JSONDecodeError as error:
-            raise LabelError("labels.malformed", file=self._file, line=error.lineno, reason=error.msg) from error
+            # Much JSON is one line only: the column tells more.
+            reason = f"{error.msg} (column {error.colno})"
+            raise LabelError("labels.malformed", file=self._file, line=error.lineno, reason=reason) from error
         except (ValueError, RecursionError) as error:  # a number of a million digits, a thousand brackets
             reason = type(error).__name__
             raise LabelError("labels.malformed", file=self._file, line=self.line, reason=reason) from error

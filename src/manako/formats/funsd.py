@@ -75,7 +75,7 @@ def read_json(file: Path, pages: Pages) -> Any:
     try:
         return json.loads(read_text(file, pages.problems))
     except json.JSONDecodeError as error:
-        facts: dict[str, object] = {"file": file, "line": error.lineno, "reason": error.msg}
+        facts: dict[str, object] = {"file": file, "line": error.lineno, "reason": f"{error.msg} (column {error.colno})"}
     except (ValueError, RecursionError) as error:  # a number of a million digits, a thousand brackets
         facts = {"file": file, "line": 1, "reason": type(error).__name__}
     except DataError as error:

@@ -74,7 +74,7 @@ def _document(file: Path, objects: Objects) -> Mapping[str, Any] | None:
     try:
         content = json.loads(read_text(file, objects.problems, largest=_LARGEST))
     except json.JSONDecodeError as error:
-        facts: dict[str, object] = {"file": file, "line": error.lineno, "reason": error.msg}
+        facts: dict[str, object] = {"file": file, "line": error.lineno, "reason": f"{error.msg} (column {error.colno})"}
         objects.problems.append(Problem("labels.malformed", facts, "error"))
         return None
     except (ValueError, RecursionError) as error:
