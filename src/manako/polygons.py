@@ -188,7 +188,8 @@ def grown(rectangle: ArrayLike, distance: float) -> Points:
     if not np.linalg.norm(across):
         across = np.array([-along[1], along[0]])
     right, down = (distance * side / np.linalg.norm(side) for side in (along, across))
-    return points + np.stack([-right - down, right - down, right + down, down - right])
+    moved: Points = points + np.stack([-right - down, right - down, right + down, down - right])
+    return moved
 
 
 def unclipped(rectangle: ArrayLike, ratio: float) -> Points:

@@ -59,7 +59,8 @@ def shrink_distance(polygon: Tensor, shrink: float) -> Tensor:
     following = polygon.roll(-1, 0)
     area = (polygon[:, 0] * following[:, 1] - polygon[:, 1] * following[:, 0]).sum().abs() / 2
     perimeter = (polygon - following).norm(dim=1).sum()
-    return area * (1 - shrink**2) / perimeter.clamp_min(1e-6)
+    distance: Tensor = area * (1 - shrink**2) / perimeter.clamp_min(1e-6)
+    return distance
 
 
 def _thin(polygon: Tensor) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from manako.console import say
 from manako.errors import ImageError, ManakoError, UsageError
 from manako.images import MAX_PIXELS, Preprocess
 from manako.polygons import from_top_left, sides_of
@@ -86,9 +87,12 @@ class PagePredictor(Predictor):
                 yield Result(source, name, error=opened)
                 continue
             try:
-                yield Result(source, name, opened.width, opened.height, self.read(opened, batch=batch))
+                found = self.read(opened, batch=batch)
             except MemoryError:
                 yield Result(source, name, error=ImageError("predict.memory", file=name))
+                continue
+            _tell(name, found)
+            yield Result(source, name, opened.width, opened.height, found)
 
     def read(self, page: Image.Image, *, batch: int = BATCH) -> TextRegions:
         """All lines of one page ("L" or "RGB")."""
@@ -166,6 +170,14 @@ def _open(source: Source, *, max_pixels: int) -> tuple[Source, Image.Image | Man
         return source, error
     except MemoryError:
         return source, ImageError("predict.memory", file=name_of(source))
+
+
+def _tell(name: str, page: TextRegions) -> None:
+    """What a person should know of the page."""
+    if not len(page):
+        say("pages.blank", image=name)
+    elif turn_of(page):
+        say("pages.turned", image=name, degrees=turn_of(page))
 
 
 def _shaped(plan: Preprocess, width: int, height: int) -> Preprocess:

@@ -56,7 +56,8 @@ def direction_of(quads: Quads, vertical: NDArray[np.bool_]) -> NDArray[np.float6
     turn = np.array([[first[0], first[1]], [-first[1], first[0]]])
     u, v = turn @ along.T
     angle = _weighted_median(np.arctan2(v, u), length)
-    return np.array([np.cos(angle), np.sin(angle)]) @ turn
+    direction: NDArray[np.float64] = np.array([np.cos(angle), np.sin(angle)]) @ turn
+    return direction
 
 
 def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -154,4 +155,4 @@ def _is_table(block: list[NDArray[np.int64]], columns: list[NDArray[np.int64]], 
     widths = [
         np.median((boxes.end - boxes.start)[c] / np.maximum((boxes.bottom - boxes.top)[c], 1e-6)) for c in columns
     ]
-    return shared >= ALIGNED * sum(len(row) for row in block) and min(widths) <= CELL
+    return bool(shared >= ALIGNED * sum(len(row) for row in block) and min(widths) <= CELL)

@@ -29,7 +29,6 @@ GRID = np.arange(1, 100) / 100
 UNCLIP = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5)  # that calibration tries
 NAMES = ("precision", "recall", "h_mean")
 SAME = 0.8  # IoU
-STEEP = 100_000  # of so many pixels one may differ more
 WORST = 100
 
 
@@ -111,15 +110,6 @@ class TextFinding(Task[TextRegions]):
             return False
         table = overlaps(first.polygons, second.polygons)
         return bool((table.max(1, initial=0) >= SAME).all() and (table.max(0, initial=0) >= SAME).all())
-
-    def difference(self, before: Outputs, after: Outputs) -> float:
-        """Of all pixels but one in a hundred thousand: at the edge of a core the map is so steep that rounding shows.
-        What that does to answers and score, `same` and the score say."""
-        if before["probability"].shape != after["probability"].shape:
-            return float("inf")
-        apart = np.sort(np.abs(before["probability"] - after["probability"]), axis=None)
-        found = float(apart[: len(apart) - len(apart) // STEEP].max(initial=0))
-        return found if np.isfinite(found) else float("inf")
 
     def draw(
         self, image: Image.Image, prediction: TextRegions, classes: Sequence[str], *, truth: TextRegions | None = None
