@@ -86,7 +86,10 @@ def run_ultralytics(data: Path, minutes: float, imgsz: int, model: str) -> Found
     with tempfile.TemporaryDirectory() as folder:
         network = YOLO(f"{model}.yaml")
         chosen = {"imgsz": imgsz, "time": minutes / 60, "device": "cpu", "pretrained": False}
-        network.train(data=str(data / "data.yaml"), project=folder, name="run", exist_ok=True, **chosen)
+        described = (data / "data.yaml").read_text("utf-8").splitlines()
+        here = Path(folder, "data.yaml")  # Ultralytics looks for "path: ." in the folder that it is started from
+        here.write_text("\n".join([f"path: {data}", *(line for line in described if not line.startswith("path:"))]))
+        network.train(data=str(here), project=folder, name="run", exist_ok=True, **chosen)
         best = YOLO(str(Path(folder) / "run/weights/best.pt"))
         found: Found = []
         for image in truth.dataset["images"]:
