@@ -140,7 +140,7 @@ def search_keys(bank: Tensor, reach: Tensor) -> Tensor:
 def nearest_distance(patches: Tensor, keys: Tensor) -> Tensor:
     """(M,): distance of each patch (M, d) to the nearest of the memory, exactly. keys: of `search_keys`."""
     asked = torch.cat([patches, patches.square().sum(1, keepdim=True), torch.ones_like(patches[:, :1])], 1)
-    nearest = [(asked @ part.T).amin(1) for part in keys.split(BLOCK)]
+    nearest = [(asked @ part.T).amin(1) for part in torch.split(keys, BLOCK)]
     return torch.stack(nearest).amin(0).clamp_min(0).sqrt()
 
 
