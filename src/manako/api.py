@@ -154,7 +154,8 @@ def evaluate(
         if not samples:
             raise DataError("evaluate.empty_split", split=split)
         say_unknown(samples, dataset.classes, predictor.card.classes)
-        result = score(predictor, samples, dataset.classes, split=split, max_pixels=max_pixels)
+        scored = score(predictor, samples, dataset.classes, split=split, max_pixels=max_pixels)
+        result = replace(scored, left_out=dataset.left_out)
         folder = Path(out) if out else Path(model) if Path(model).is_dir() else None
         if folder:
             write_evaluation(result, folder)

@@ -12,7 +12,8 @@ from manako.types import Score
 
 @dataclass(frozen=True)
 class Run:
-    """A finished training run. best: the main metric on `split`, measured after training, with its interval."""
+    """A finished training run. best: the main metric on `split`, measured after training, with its interval.
+    left_out: what of the data could not be used."""
 
     folder: Path
     task: str
@@ -23,6 +24,7 @@ class Run:
     epochs: float
     verdict: str
     notes: tuple[str, ...] = ()
+    left_out: int = 0
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -33,6 +35,7 @@ class Run:
             "seconds": round(self.seconds, 1),
             "epochs": round(self.epochs, 2),
             "verdict": self.verdict,
+            "left_out": self.left_out,
         }
 
     def text(self) -> str:

@@ -56,6 +56,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_what_is_suspicious_is_named_and_nothing_else(data: Path) -> None:
     report = check(data)
+    assert read_dataset(data).left_out == 1  # the empty one
     said = {p.samples[0]: p.code for p in report.problems if p.code.startswith("check.text_") and p.samples}
     assert said == {f"{n}.png": code for n, code in enumerate(SUSPICIOUS.values()) if code}
     codes = {problem.code for problem in report.problems}

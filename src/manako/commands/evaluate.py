@@ -37,4 +37,4 @@ def run(arguments: Namespace) -> int:
         print_json(result.as_json())
     else:
         print(evaluation_text(result))
-    return 1 if result.skipped else 0
+    return 1 if result.skipped or result.left_out else 0

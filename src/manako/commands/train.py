@@ -50,7 +50,7 @@ def run(arguments: Namespace) -> int:
         print_json(result.as_json())
     else:
         print(result.text())
-    return 0
+    return 1 if result.left_out else 0
 
 
 def _metavar(item: Any) -> str:

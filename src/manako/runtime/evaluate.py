@@ -23,7 +23,7 @@ SHOWN = 48  # worst images of which a picture may be asked, and as many others
 class Evaluated:
     """samples: those that could be read, in order. shown: prediction and truth of those that pictures may be asked of
     (the worst and some others; all of them where predictions are small), by their place in `samples`. Class ids are
-    those of `classes`."""
+    those of `classes`. left_out: what of the labels could not be used."""
 
     task: str
     model: str
@@ -34,6 +34,7 @@ class Evaluated:
     shown: Mapping[int, tuple[Prediction, Prediction]]
     skeleton: Skeleton | None = None
     skipped: tuple[Result, ...] = ()
+    left_out: int = 0
 
     def as_json(self) -> dict[str, object]:
         """The object that `evaluate --json` prints."""
@@ -46,6 +47,7 @@ class Evaluated:
             **({"measured_with": ruler} if ruler else {}),
             "count": found.count,
             "skipped": len(self.skipped),
+            "left_out": self.left_out,
             "main": found.main.as_json(),
             "metrics": dict(found.metrics),
             "per_class": {name: dict(values) for name, values in found.per_class.items()},

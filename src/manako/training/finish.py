@@ -69,6 +69,7 @@ def finish(trained: Trained, *, began: float) -> Run:
         epochs=trained.result.epochs,
         verdict=reading.verdict.value,
         notes=texts,
+        left_out=trained.dataset.left_out + len(trained.problems) + len(measured.skipped),
     )
 
 

@@ -86,3 +86,9 @@ class Dataset:
 
     def of(self, split: Split) -> tuple[Sample, ...]:
         return tuple(s for s in self.samples if s.split == split)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows, objects or files could not be used: what the problems that are errors name."""
+        wrong = [problem for problem in self.problems if problem.severity == "error"]
+        return sum(int(str(p.facts["count"])) if p.code == "table.more" else 1 for p in wrong)
