@@ -15,6 +15,8 @@ from manako.runtime.card import ModelCard
 from manako.runtime.onnx_file import checked_onnx
 from manako.tasks import Output, get_task, task_names
 
+# Pixels. A detector of 640 x 480: 47 ms of a processor for each of single images, 58 of four, 67 of sixteen.
+_AT_ONCE = 2**18
 _FATAL_ONLY = 4  # ONNX Runtime's own log, which would stand between our lines
 
 
@@ -54,6 +56,14 @@ class OnnxEngine:
         return self._card
 
     def run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """A few images at a time: what is between the layers then stays in the processors' caches."""
+        few = max(1, _AT_ONCE // (images.shape[1] * images.shape[2]))
+        parts = [self._run(images[start : start + few]) for start in range(0, len(images), few)]
+        if len(parts) == 1:
+            return parts[0]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         names = [output.key for output in self._outputs]
         try:
             values = self._session.run(names, {self._input: images})
