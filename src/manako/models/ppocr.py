@@ -40,12 +40,14 @@ FLATTER = (2, 1)  # between stages only the height is halved: letters are narrow
 HEADS = 8
 LOOKS = 2
 BLANK = 0
+KEEP = ("scripts", "all", "data")
 
 
 class Ppocr(Model):
     """width: channels of the first stage, a multiple of 8; the next ones have 2 and 4 times as many. neck: channels of
     the part that looks along the line, a multiple of 8. alphabet: the classes in their order, by which the packaged
-    weights of each character are found; "" where the classes are all that the packaged reader knows.
+    weights of each character are found; "" where the classes are all that the packaged reader knows. keep: what a run
+    keeps of those that its data lack: "scripts" (all characters of the scripts that are used), "all" or "data" (none).
 
     Made for lines 48 pixels high, of any width; of higher images the rows that are left are averaged. A step is 8
     pixels wide. Symbol 0 is CTC's blank, symbol i the class i - 1.
@@ -61,10 +63,13 @@ class Ppocr(Model):
         width: int = 96,
         neck: int = 120,
         alphabet: str = "",
+        keep: str = "scripts",
     ) -> None:
         super().__init__()
         check_range(width, 8, 256, model="ppocr", option="width")
         check_range(neck, 8, 512, model="ppocr", option="neck")
+        if keep not in KEEP:
+            raise ConfigError("model.option_choice", model="ppocr", option="keep", value=keep, choices=", ".join(KEEP))
         self.mean, self.std = (0.5,) * channels, (0.5,) * channels
         widths = (width, 2 * width, 4 * width)
         self.backbone = Backbone(3, widths=widths, depths=DEPTHS, strides=(FLATTER, FLATTER))

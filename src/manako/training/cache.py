@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class ImageCache:
     """The readable images of one split.
 
     images: (R, H, W, C) uint8, in memory or mapped from disk. rows: (N,) which of them can be used. samples, frames:
-    N, of those. problems: why the others can't be.
+    N, of those. problems: why the others can't be. widths: (N,) of lines, their own; the rest of the row is filled.
     """
 
     images: Pixels
@@ -39,13 +39,16 @@ class ImageCache:
     samples: tuple[Sample, ...]
     frames: tuple[Frame, ...]
     problems: tuple[Problem, ...] = ()
+    widths: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def take(self, index: NDArray[np.int64] | slice) -> Tensor:
-        """(M, C, H, W) uint8 in channels-last memory, a fresh copy of the images at `index` (M,)."""
-        return torch.from_numpy(self.images[self.rows[index]]).permute(0, 3, 1, 2)
+        """(M, C, H, W) uint8 in channels-last memory, a fresh copy of the images at `index` (M,); of lines no wider
+        than the widest of them."""
+        images = self.images if self.widths is None else self.images[:, :, : int(self.widths[index].max())]
+        return torch.from_numpy(images[self.rows[index]]).permute(0, 3, 1, 2)
 
 
 def cache_images(
@@ -131,6 +134,13 @@ def _copied(images: Pixels, samples: Sequence[Sample]) -> bool:
         return False
     images[..., 0] = found[[sample.frame for sample in samples]]
     return True
+
+
+def own_widths(cache: ImageCache, preprocess: Preprocess) -> ImageCache:
+    """Of lines, with the width that each has by itself."""
+    if preprocess.fit != "line":
+        return cache
+    return replace(cache, widths=np.array([preprocess.width_of(f.height, f.width) for f in cache.frames], np.int64))
 
 
 def _usable(images: Pixels, samples: Sequence[Sample], outcomes: Sequence[Outcome]) -> ImageCache:

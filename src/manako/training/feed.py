@@ -21,7 +21,7 @@ from manako.training.batch import Batch, Targets
 from manako.training.cache import ImageCache
 from manako.training.distributed import Processes
 from manako.training.mosaic import crops, mosaic
-from manako.training.sampler import batches, counted_seed, epoch_order, generator, neighbours, shard
+from manako.training.sampler import batches, counted_seed, epoch_order, even_batches, generator, neighbours, shard
 from manako.types import Deferred, Frame, Prediction, Skeleton
 
 GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, are spread evenly
@@ -72,11 +72,14 @@ class Feed:
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(batches(np.arange(len(self.cache)), self.batch))
+        return len(self.order(0))
 
     def order(self, epoch: int) -> list[NDArray[np.int64]]:
         """The batches of one epoch: indices of all processes' images."""
-        return batches(epoch_order(len(self.cache), seed=self.seed, epoch=epoch, classes=self.classes), self.batch)
+        order = epoch_order(len(self.cache), seed=self.seed, epoch=epoch, classes=self.classes)
+        if self.cache.widths is None:
+            return batches(order, self.batch)
+        return even_batches(order, self.batch, self.cache.widths, seed=self.seed, epoch=epoch)
 
     def parts(
         self, index: NDArray[np.int64], *, epoch: int, number: int, calm: bool = False
@@ -113,7 +116,8 @@ class Feed:
         batch, how = Batch(images, targets), self.how
         if four:
             batch, how = mosaic(batch), crops(how)
-        batch = augment(batch, how, chance, size=self.size)
+        size = self.size if self.cache.widths is None else (self.size[0], images.shape[3])
+        batch = augment(batch, how, chance, size=size)
         return batch if share is None else mixup(batch, neighbours(len(index)), share)
 
     def _mass(self, index: NDArray[np.int64], share: Tensor | None) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Index = NDArray[np.int64]
+WINDOW = 16  # batches of lines that are sorted by their widths
 
 
 def counted_seed(seed: int, purpose: str, *counters: int) -> int:
@@ -52,6 +53,14 @@ def _repeat(members: Index, quota: int, chance: np.random.Generator) -> Index:
 def batches(order: Index, batch: int) -> list[Index]:
     """Cut an epoch into batches of nearly equal size, none larger than `batch`: there is no tiny last one."""
     return np.array_split(order, max(1, -(-len(order) // batch)))
+
+
+def even_batches(order: Index, batch: int, widths: Index, *, seed: int, epoch: int) -> list[Index]:
+    """Batches of lines that are nearly equally wide: `WINDOW` batches at a time are sorted, then all are shuffled."""
+    windows = batches(order, batch * WINDOW)
+    found = [part for window in windows for part in batches(window[np.argsort(widths[window], kind="stable")], batch)]
+    chance = np.random.Generator(np.random.PCG64(counted_seed(seed, "widths", epoch)))
+    return [found[i] for i in chance.permutation(len(found))]
 
 
 def shard(count: int, *, rank: int, processes: int) -> slice:

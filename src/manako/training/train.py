@@ -33,7 +33,7 @@ from manako.splits import read_split_csv, split_dataset, write_split_csv
 from manako.tasks import get_task, spread, task_of
 from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
-from manako.training.cache import ImageCache, cache_images
+from manako.training.cache import ImageCache, cache_images, own_widths
 from manako.training.distributed import Processes, join_processes
 from manako.training.feed import TrainingData, learning_half, make_feed, targets_of
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
@@ -96,6 +96,7 @@ def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Pat
 def _learn(
     config: RunConfig, dataset: Dataset, folder: RunFolder, processes: Processes, *, resume: bool, began: float
 ) -> Trained:
+    dataset = getattr(learning_half(dataset.task), "with_known", _as_it_is)(config, dataset)
     data = _load(config, dataset)
     problems = data.train.problems + data.validation.problems
     _tell_problems(problems, config.data)
@@ -143,6 +144,10 @@ def _learn(
         resume=resume,
     )
     return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems, processes.first)
+
+
+def _as_it_is(config: RunConfig, dataset: Dataset) -> Dataset:
+    return dataset
 
 
 def _flips(config: RunConfig, data: TrainingData, folder: RunFolder, *, tell: bool) -> tuple[RunConfig, Augmentation]:
@@ -254,21 +259,26 @@ def preprocess(config: RunConfig) -> Preprocess:
     """How validation and all later images are brought to the network's size."""
     assert config.imgsz and config.channels and config.aspect and config.task
     height, width = network_size(config.imgsz, config.aspect)
-    return Preprocess(height=height, width=width, fit=get_task(config.task).fit, channels=config.channels)
+    fit = get_task(config.task).fit
+    if fit == "line":  # the height is the network's own
+        height = max(1, round(config.imgsz / config.aspect))
+    return Preprocess(height=height, width=width, fit=fit, channels=config.channels)
 
 
 def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
     validation = preprocess(config)
     height, width = validation.height, validation.width
-    if augmentation(config.augment, side=max(height, width), fit=validation.fit).resamples and not config.crop:
+    varied = augmentation(config.augment, side=max(height, width), fit=validation.fit)
+    if varied.resamples and not config.crop and validation.fit != "line":
         height, width = round(height * 1.15), round(width * 1.15)
     fit = "stretch" if validation.fit == "crop" else validation.fit
     training = Preprocess(height=height, width=width, fit=fit, channels=validation.channels)
     chosen: Mapping[str, Any] = {"max_pixels": config.max_pixels, "workers": config.workers}
+    looked = spread(dataset.of("val"), task_of(dataset).looked)
     return TrainingData(
-        train=cache_images(dataset.of("train"), preprocess=training, **chosen),
-        validation=cache_images(spread(dataset.of("val"), task_of(dataset).looked), preprocess=validation, **chosen),
+        train=own_widths(cache_images(dataset.of("train"), preprocess=training, **chosen), training),
+        validation=own_widths(cache_images(looked, preprocess=validation, **chosen), validation),
     )
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
 from manako.blocks.model import Model
+from manako.runtime.ahead import of_one_size
 from manako.tasks import Task
 from manako.training.cache import ImageCache
 from manako.training.engine import as_array
@@ -58,8 +60,8 @@ class Judge:
         keys = [output.key for output in self.task.outputs]
         device = torch.device(self.hardware.device)
         for part, outputs in model_outputs(self.model, self.cache, hardware=self.hardware, weights=weights):
-            truths = truths_of(self.cache, range(part.start, part.stop))
-            frames = self.cache.frames[part]
+            truths = truths_of(self.cache, part.tolist())
+            frames = [self.cache.frames[i] for i in part]
             targets = self.collate(truths, frames).to(device)
             total += float(self.model.loss(outputs, targets)) * targets.mass
             mass += targets.mass
@@ -67,7 +69,7 @@ class Judge:
                 return Look(math.nan, math.nan, {})
             arrays = {key: as_array(outputs[key]) for key in keys}
             predictions = self.task.decode(arrays, frames, self.settings)
-            shown += [found for place, found in enumerate(predictions, part.start) if place in chosen]
+            shown += [found for place, found in zip(part.tolist(), predictions, strict=True) if place in chosen]
             measures += [self.task.measure(p, t, self.classes) for p, t in zip(predictions, truths, strict=True)]
         evaluation = self.task.summarise(measures, self.classes, intervals=False)
         return Look(total / mass, evaluation.main.value, evaluation.metrics, shown)
@@ -81,15 +83,15 @@ def model_outputs(
     hardware: Hardware,
     weights: Mapping[str, Tensor] | None = None,
     batch: int | None = None,
-) -> Iterator[tuple[slice, dict[str, Tensor]]]:
-    """The outputs for all images in evaluation mode, a slice at a time: float32 tensors on the device."""
+) -> Iterator[tuple[NDArray[np.int64], dict[str, Tensor]]]:
+    """The outputs for all images in evaluation mode, a few at a time and which: float32 tensors on the device. Lines of
+    one width together, as the runtime sees them."""
     modes = {module: module.training for module in model.modules()}
     height, width = cache.images.shape[1:3]
     batch = batch or min(256, max(8, PIXELS // (height * width)))
     model.eval()
     try:
-        for start in range(0, len(cache), batch):
-            part = slice(start, min(start + batch, len(cache)))
+        for part in _parts(cache, batch):
             pixels = cache.take(part).to(hardware.device)
             images = model.normalise(pixels).contiguous(memory_format=hardware.layout)
             with hardware.autocast():
@@ -98,3 +100,9 @@ def model_outputs(
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def _parts(cache: ImageCache, batch: int) -> Iterator[NDArray[np.int64]]:
+    widths = [0] * len(cache) if cache.widths is None else cache.widths.tolist()
+    for places in of_one_size([(width,) for width in widths], batch):
+        yield np.array(places, np.int64)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +15,8 @@ from torch import Tensor
 
 from manako.config import RunConfig
 from manako.errors import ImageError
-from manako.images import image_size
+from manako.images import LINE_STEP, image_size
+from manako.models import find_model
 from manako.training.hardware import choose_device
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, TextLine
@@ -23,9 +26,10 @@ if TYPE_CHECKING:
 
 COMPACT = True  # a line is a few numbers
 HEIGHT = 32  # pixels of the network's images
-WIDEST = 1024
-STEP = 32  # widths are multiples of it
-SAMPLED = 500
+READ_HEIGHT = 48  # of the packaged reader's
+WIDEST = 3072
+SAMPLED = 5000
+EAST = ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "FULLWIDTH", "HALFWIDTH", "IDEOGRAPHIC")
 MANY = 10_000  # training lines, of which more go into a step
 RECIPE: Mapping[str, Any] = {
     **ADAMW,
@@ -34,6 +38,7 @@ RECIPE: Mapping[str, Any] = {
     "flip": "off",
     "clip": 5.0,
 }
+LEARNT: Mapping[str, Any] = {"layer_decay": 0.8, "clip": 1.0}  # what reads already
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,25 +96,65 @@ def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
 
 
 def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, Any]:
-    """Every open setting. Nine of ten lines fit into the network's width, the longest are squeezed. What is learnt from
-    nothing needs no colours to read."""
-    width = config.imgsz or line_width(dataset)
-    model = config.model or ("crnn_small" if choose_device(config.device) == "cpu" else "crnn")
+    """Every open setting. What is learnt from nothing needs no colours to read."""
+    model = config.model or _default(config)
+    new = find_model(model, "ocr").family == "crnn"
+    height = HEIGHT if new else READ_HEIGHT
+    width = config.imgsz or line_width(dataset, height)
     return {
         **RECIPE,
+        **({} if new or config.weights == "none" else LEARNT),
         "model": model,
-        "lr": 2e-3 if model.startswith("crnn") and config.weights in ("auto", "none") else 1e-3,  # from nothing: faster
+        "lr": _rate(config, new=new),
         "batch": "32" if facts.count >= MANY else "16",
         "imgsz": width,
-        "aspect": width / HEIGHT,
-        "channels": 1 if facts.grey or model.startswith("crnn") else 3,
-        "why_channels": "plan.line_channels" if model.startswith("crnn") and not facts.grey else "",
+        "aspect": width / height,
+        "channels": 1 if facts.grey or new else 3,
+        "why_channels": "plan.line_channels" if new and not facts.grey else "",
         "why_size": "plan.line_size",
     }
 
 
-def line_width(dataset: Dataset) -> int:
-    """The width at which nine of ten lines of the training data fit at the network's height."""
+def _default(config: RunConfig) -> str:
+    """What reads already, where its weights are installed."""
+    if config.weights in ("auto", "packaged") and find_spec("rapidocr"):
+        return "ppocr"
+    return "crnn_small" if choose_device(config.device) == "cpu" else "crnn"
+
+
+def _rate(config: RunConfig, *, new: bool) -> float:
+    """From nothing: faster; what reads already mustn't forget."""
+    if config.weights == "none" or config.weights not in ("auto", "packaged"):
+        return 2e-3 if new and config.weights == "none" else 1e-3
+    return 2e-3 if new else 3e-4
+
+
+def with_known(config: RunConfig, dataset: Dataset) -> Dataset:
+    """The alphabet with what the packaged reader also knows: few lines to learn from lack what later lines have.
+
+    The model's option `keep` says which: "scripts" (those of the scripts that the data use: fast, and no Chinese
+    character can be taken for a digit), "all" or "data" (none).
+    """
+    if config.model != "ppocr" or config.weights not in ("auto", "packaged"):
+        return dataset
+    from manako.models.ppocr import Ppocr
+
+    keep = config.options.get("keep", "scripts")
+    if keep == "data":
+        return dataset
+    used, own = {script(c) for c in dataset.classes}, set(dataset.classes)
+    known = (c for c in Ppocr.packaged_classes() if c not in own)
+    return replace(dataset, classes=(*dataset.classes, *(c for c in known if keep == "all" or script(c) in used)))
+
+
+def script(character: str) -> str:
+    """ASCII is one; kana, Chinese characters and their full-width company are one; else Unicode's name says it."""
+    word = unicodedata.name(character, "").partition(" ")[0]
+    return "ascii" if character.isascii() else "east" if word in EAST else word
+
+
+def line_width(dataset: Dataset, height: int) -> int:
+    """The width of the widest of the lines that are looked at, at the network's height."""
     samples = dataset.of("train") or dataset.samples
     picked = [samples[i] for i in np.linspace(0, len(samples) - 1, min(SAMPLED, len(samples))).astype(int)]
     shapes = []
@@ -118,6 +163,5 @@ def line_width(dataset: Dataset) -> int:
             shapes.append(image_size(sample.image, sample.frame))
         except ImageError:
             continue
-    ratios = [width / height for height, width in shapes] or [1.0]
-    steps = int(np.ceil(float(np.quantile(ratios, 0.9)) * HEIGHT / STEP))
-    return min(max(steps, 2) * STEP, WIDEST)
+    widest = max((width / height for height, width in shapes), default=1.0)
+    return min(max(int(np.ceil(widest * height / LINE_STEP)), 2) * LINE_STEP, WIDEST)
