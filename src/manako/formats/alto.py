@@ -57,7 +57,7 @@ def _points(line: Node) -> list[object]:
     shape = next((child for child in line.children if local(child) == "Shape"), None)
     outline = next(within(shape, "Polygon"), None) if shape else None
     if outline is not None and (stated := outline.attributes.get("POINTS", "").strip()):
-        return re.split(r"[\s,]+", stated)  # type: ignore[return-value]
+        return re.split(r"[\s,]+", stated)
     left, top, width, height = (_number(line.attributes.get(s, "")) for s in ("HPOS", "VPOS", "WIDTH", "HEIGHT"))
     return corners(left, top, left + width, top + height)
 

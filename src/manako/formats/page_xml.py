@@ -55,7 +55,7 @@ def _points(coords: Node | None) -> list[object]:
     if coords is None:
         return []
     if stated := coords.attributes.get("points", ""):
-        return re.split(r"[\s,]+", stated.strip())  # type: ignore[return-value]
+        return re.split(r"[\s,]+", stated.strip())
     return [c.attributes.get(axis) for c in coords.children if local(c) == "Point" for axis in ("x", "y")]
 
 

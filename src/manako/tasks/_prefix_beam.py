@@ -59,7 +59,7 @@ def prefix_beam(
     width: beginnings of texts that are remembered from step to step.
     """
     state = guide.begin() if guide else None
-    beams = {(): _Beginning(1.0, 0.0, state, 0.0)}
+    beams: dict[tuple[int, ...], _Beginning] = {(): _Beginning(1.0, 0.0, state, 0.0)}
     for step, chances in zip(symbols.tolist(), scores.tolist(), strict=True):
         choices = [(s, p) for s, p in zip(step, chances, strict=True) if p >= least] or [(step[0], chances[0])]
         beams = _widest(_one_more_step(beams, choices, guide), width)
