@@ -59,6 +59,21 @@ def test_normalised_is_without_case_width_and_spaces() -> None:
     assert errors.characters_normalised.count == 0 and errors.words_normalised.count > 0
 
 
+@given(st.text("aB c.", max_size=8), st.text("Ab C.", max_size=8))
+def test_normalised_counts_as_upper_case_without_spaces(truth: str, found: str) -> None:
+    """As the references of receipts are scored, by the slow definition of the distance."""
+
+    @cache
+    def fewest(a: str, b: str) -> int:
+        if not a or not b:
+            return len(a + b)
+        return min(fewest(a[1:], b[1:]) + (a[0] != b[0]), fewest(a[1:], b) + 1, fewest(a, b[1:]) + 1)
+
+    plain, read = truth.upper().replace(" ", ""), found.upper().replace(" ", "")
+    errors = measure_line(truth, found).characters_normalised
+    assert (errors.count, errors.length) == (fewest(plain, read), len(plain))
+
+
 def test_rates_are_over_all_lines_together() -> None:
     classes = ("a", "b", " ")
     found = TASK.evaluate([line(0, 1), line(0), line()], [line(0, 0), line(0), line(1, 2, 1)], classes)
