@@ -6,6 +6,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -52,6 +53,7 @@ def finish(trained: Trained, *, began: float) -> Run:
         code, facts = trained.result.alarm
         since = max(1, round(trained.result.best.epoch))
         reading = Reading(Verdict.DIVERGING, since, (Evidence(code, {k: float(str(v)) for k, v in facts.items()}),))
+    reading = _with_gain(reading, trained)
     seconds = time.monotonic() - began
     content = _content(trained, run, measured, reading, history=history, shown=shown, seconds=seconds)
     write_report(trained.folder.report, content)
@@ -71,6 +73,15 @@ def finish(trained: Trained, *, began: float) -> Run:
         notes=texts,
         left_out=trained.dataset.left_out + len(trained.problems) + len(measured.skipped),
     )
+
+
+def _with_gain(reading: Reading, trained: Trained) -> Reading:
+    """Of packaged weights that learnt on: what that was worth."""
+    after = trained.result.best.score
+    if trained.before is None or after is None:
+        return reading
+    gain = Evidence("train.gained", {"before": trained.before, "after": after})
+    return replace(reading, evidence=(gain, *reading.evidence))
 
 
 def _content(

@@ -35,7 +35,7 @@ from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
 from manako.training.cache import ImageCache, cache_images, own_widths
 from manako.training.distributed import Processes, join_processes
-from manako.training.feed import TrainingData, learning_half, make_feed, targets_of
+from manako.training.feed import TrainingData, learning_half, make_feed, plain_collate, targets_of
 from manako.training.hardware import Hardware, choose_device, keep_memory, measure
 from manako.training.head_start import start_head
 from manako.training.learning_rate_finder import find_learning_rate
@@ -44,6 +44,7 @@ from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
 from manako.training.once import fit_once
 from manako.training.plan import Reason, make_plan, network_size
+from manako.training.validate import Judge
 from manako.types import Dataset, Problem
 
 MAY_GIVE = ("data", "epochs", "minutes", "patience", "workers")  # when a run is resumed
@@ -62,6 +63,7 @@ class Trained:
     max_pixels: int
     problems: tuple[Problem, ...]
     first: bool = True  # of several processes; the others have nothing left to do
+    before: float | None = None  # the main metric of packaged weights on the validation images, before they learnt on
 
 
 def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Path | None = None) -> Trained:
@@ -128,6 +130,7 @@ def _learn(
         config = _find_rate(config, card, model, data, hardware, processes)
         if processes.first:
             atomic_write(folder.config, config.dumps())
+    before = _untouched(config, card, model, data, hardware) if not resume else None
     spent, reserve = _times(config, spent=time.monotonic() - began, reserve=reserve)
     result = fit(
         model,
@@ -143,7 +146,27 @@ def _learn(
         reserve=reserve,
         resume=resume,
     )
-    return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems, processes.first)
+    return Trained(folder, dataset, result, hardware.device, config.max_pixels, problems, processes.first, before)
+
+
+def _untouched(
+    config: RunConfig, card: ModelCard, model: Model, data: TrainingData, hardware: Hardware
+) -> float | None:
+    """What a model that is ready without training scores before it learns on; None of all others."""
+    if not model.pretrained or find_model(card.model, card.task).ready is None:
+        return None
+    judge = Judge(
+        model=model,
+        task=get_task(card.task),
+        cache=data.validation,
+        classes=card.classes,
+        collate=plain_collate(card.task, classes=len(card.classes), size=data.validation.images.shape[1:3]),
+        settings=card.settings,
+        hardware=hardware,
+    )
+    score = judge.look().score
+    say("train.before", metric=message(f"metric.{get_task(card.task).main_metric}"), score=score)
+    return score
 
 
 def _as_it_is(config: RunConfig, dataset: Dataset) -> Dataset:

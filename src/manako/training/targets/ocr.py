@@ -111,6 +111,7 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
         "aspect": width / height,
         "channels": 1 if facts.grey or new else 3,
         "why_channels": "plan.line_channels" if new and not facts.grey else "",
+        "why": "plan.ocr" if new or config.weights == "none" else "plan.ocr_learnt",
         "why_size": "plan.line_size",
     }
 
