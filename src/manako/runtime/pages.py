@@ -30,6 +30,7 @@ BATCH = 8  # lines
 STEP = 32  # of the sides of the finder's images
 TALL = 1.5  # times as tall as wide: the line is turned before it is read...
 SURELY = 3.0  # ...and from here on it is not read upright as well: one letter may be tall, a line of many is wide
+LARGER = 2.0
 TRIED = 8  # lines that tell which way up the page is
 BETTER = 0.05  # by which lines read upside down must be surer
 LEAST = 0.3  # confidence of a reading that is kept
@@ -181,9 +182,9 @@ def _tell(name: str, page: TextRegions) -> None:
 
 
 def _shaped(plan: Preprocess, width: int, height: int) -> Preprocess:
-    """Sides that are multiples of 32, the longer one as before."""
+    """Sides that are multiples of 32, the longer one as before; but letters are enlarged at most LARGER times."""
     longest = max(plan.width, plan.height)
-    scale = longest / max(width, height)
+    scale = min(LARGER, longest / max(width, height))
     sides = [min(longest, max(1, -(-round(side * scale) // STEP)) * STEP) for side in (width, height)]
     return replace(plan, width=sides[0], height=sides[1])
 
