@@ -188,9 +188,14 @@ def predict(
         return run(predictor, list(sources), chosen, out=Path(out) if out else None, stream=stream)
 
 
-def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, verbose: bool = False) -> ExportResult:
+def export(
+    run: str | Path, *, to: str = "onnx", out: str | Path | None = None, nms: bool = False, verbose: bool = False
+) -> ExportResult:
     """Write a file that predicts without PyTorch, compared with the run on its validation images first (with a model
-    that needs no training, on generated ones)."""
+    that needs no training, on generated ones).
+
+    nms: of objects, also leave out within the graph what was found twice.
+    """
     _need("torch", "train")
     if is_ready(run):
         from manako.training.ready import export_ready
@@ -205,7 +210,7 @@ def export(run: str | Path, *, to: str = "onnx", out: str | Path | None = None, 
         dataset = _own_dataset(run)
         samples = dataset.of("val") or dataset.of("train")
         target = Path(out) if out else loaded.folder.exported
-        return export_onnx(loaded.model, loaded.card, target, samples=samples, classes=dataset.classes)
+        return export_onnx(loaded.model, loaded.card, target, samples=samples, classes=dataset.classes, suppress=nms)
 
 
 def generate(

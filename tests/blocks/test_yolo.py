@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.ops import box_iou, complete_box_iou_loss
 
 from manako.blocks.assignment import task_aligned
@@ -18,7 +18,10 @@ from manako.blocks.box_loss import distribution_focal_loss, expected_distance, q
 from manako.blocks.boxes import complete_iou, inside, iou
 from manako.models import create_model
 from manako.models.yolo import CANDIDATES, best_candidates, sides_to_boxes
+from manako.tasks.detection import TASK
+from manako.training.suppressed import MOST, Suppressed
 from manako.training.targets.detection import DetectionTargets
+from manako.types import Frame
 
 Array = NDArray[np.float64]
 SEEDS = st.integers(0, 2**31)
@@ -203,3 +206,36 @@ def test_small_objects_are_learnt_from_the_first_step() -> None:
     )
     assert given.quality.max().item() == pytest.approx(iou(truth, boxes)[given.positive].max().item(), rel=1e-4)
     assert given.quality.max() > 0.04
+
+
+class _Given(nn.Module):
+    """Answers what it was given."""
+
+    def __init__(self, outputs: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.outputs = outputs
+        self.normalise = nn.Identity()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return self.outputs
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), limit=st.sampled_from([0.3, 0.5, 0.7]))
+def test_suppression_within_the_graph_is_that_of_the_runtime(seed: int, limit: float) -> None:
+    """Also of boxes that lie partly outside of the image, and of several images and classes."""
+    random = np.random.default_rng(seed)
+    corner, side = random.uniform(-60, 100, (2, 400, 2)), random.uniform(5, 60, (2, 400, 2))
+    score = random.permutation(800).reshape(2, 400) / 800 + 1e-3  # no two alike
+    outputs = {
+        "boxes": np.concatenate([corner, corner + side], 2).astype(np.float32),
+        "scores": score.astype(np.float32),
+        "labels": random.integers(0, 3, (2, 400)),
+    }
+    network = Suppressed(_Given({k: torch.from_numpy(v) for k, v in outputs.items()}), limit)  # type: ignore[arg-type]
+    made = {key: value.numpy() for key, value in network(torch.zeros(2, 3, 64, 64)).items()}
+    assert made["scores"].shape == (2, MOST)
+    frames = [Frame(200, 200, left=0, top=0)] * 2
+    for one, other in zip(*(TASK.decode(o, frames, {"iou": limit}) for o in (outputs, made)), strict=True):
+        np.testing.assert_array_equal(one.xyxy, other.xyxy)
+        np.testing.assert_array_equal(one.class_id, other.class_id)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from manako.blocks.model import Model
 from manako.runtime.card import ModelCard
 from manako.tasks import get_task
+from manako.training.suppressed import Suppressed
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -20,7 +21,7 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class WithPixels(nn.Module):
     """The model as its users see it: uint8 images (N, H, W, C) in, the task's outputs out, in the task's order."""
 
-    def __init__(self, model: Model, keys: tuple[str, ...]) -> None:
+    def __init__(self, model: Model | Suppressed, keys: tuple[str, ...]) -> None:
         super().__init__()
         self.model = model
         self.keys = keys
@@ -35,7 +36,9 @@ class TorchEngine:
 
     free_size = True  # images need not be of the card's size where the network itself takes any
 
-    def __init__(self, model: Model, card: ModelCard, *, device: str = "cpu", precision: str = "fp32") -> None:
+    def __init__(
+        self, model: Model | Suppressed, card: ModelCard, *, device: str = "cpu", precision: str = "fp32"
+    ) -> None:
         self._card = card
         self._keys = tuple(output.key for output in get_task(card.task).outputs)
         self._device = torch.device(device)

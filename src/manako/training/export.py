@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from manako.blocks.model import Model
-from manako.errors import DataError, ModelFileError, StorageError
+from manako.errors import DataError, ModelFileError, StorageError, UsageError
 from manako.images import LINE_STEP
 from manako.messages import message
 from manako.paths import atomic_write
@@ -30,6 +30,7 @@ from manako.runtime.onnx_engine import OnnxEngine
 from manako.runtime.parity import Parity, compare
 from manako.tasks import get_task
 from manako.training.engine import TorchEngine, WithPixels
+from manako.training.suppressed import Suppressed
 from manako.types import Sample
 
 if TYPE_CHECKING:
@@ -79,10 +80,12 @@ def export_onnx(
     samples: Sequence[Sample],
     classes: Sequence[str],
     opset: int = OPSET,
+    suppress: bool = False,
 ) -> ExportResult:
     """Write `model` to `path`, compared with PyTorch (float32, CPU) on validation `samples` first.
 
-    classes: the names behind the ids of the samples' targets. Raises ModelFileError, and leaves no file, where the
+    classes: the names behind the ids of the samples' targets. suppress: of objects, what was found twice is left out
+    within the graph. Raises UsageError where that can't be asked, ModelFileError, and leaves no file, where the
     model is no plain graph, outputs differ or over a tenth of a point of the score is lost; DataError where no image
     can be compared.
     """
@@ -90,17 +93,20 @@ def export_onnx(
         raise ModelFileError("export.impossible", model=card.model, reason=message(model.not_exportable))
     if not samples:
         raise DataError("parity.nothing")
+    if suppress and card.task != "detection":
+        raise UsageError("export.nms_task", task=card.task)
+    network = Suppressed(model, card.settings["iou"]) if suppress else model
     target = Path(path)
     folder = target.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError("storage.unwritable", file=folder, reason=error.strerror) from error
-    graph = _graph(model, card, opset)
+    graph = _graph(network, card, opset)
     trial = folder / f".{target.name}.{os.getpid()}.trial"
     try:
         atomic_write(trial, _with_card(graph, card))
-        parity = compare(TorchEngine(model, card), OnnxEngine(trial), samples, classes)
+        parity = compare(TorchEngine(network, card), OnnxEngine(trial), samples, classes)
     finally:
         trial.unlink(missing_ok=True)
     if not parity.kept:
@@ -112,7 +118,7 @@ def export_onnx(
     return ExportResult(target, "onnx", opset, len(data), parity)
 
 
-def _graph(model: Model, card: ModelCard, opset: int) -> ModelProto:
+def _graph(model: Model | Suppressed, card: ModelCard, opset: int) -> ModelProto:
     """The network as an ONNX graph, its input `images` and its outputs named as in the task."""
     keys = tuple(output.key for output in get_task(card.task).outputs)
     network = WithPixels(model, keys).cpu().eval()
