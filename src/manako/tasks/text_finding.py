@@ -79,7 +79,6 @@ class TextFinding(Task[TextRegions]):
         readings and true texts are known, a hit counts for `end_to_end` if it says what is true."""
         counts = np.array([m.counts for m in measures], np.int64).reshape(-1, 3)
         metrics = dict(zip(NAMES, rates(counts), strict=True)) | {"mean_overlap": _mean_overlap(measures)}
-        metrics |= {"regions": float(counts[:, 2].sum())}
         parts = {"": counts} | _end_to_end(measures, counts)
         low = high = metrics["h_mean"]
         for name, part in parts.items():
