@@ -33,7 +33,7 @@ def rapidocr_reader(threads: int) -> Callable[[Sequence[Sample]], list[str]]:
         "EngineConfig.onnxruntime.intra_op_num_threads": threads,
         "Global.log_level": "error",
     }
-    reader: Any = RapidOCR(params=settings).text_rec
+    reader: Any = RapidOCR(params=settings)._load_rec_model()
     from rapidocr.ch_ppocr_rec.typings import TextRecInput
 
     def read(samples: Sequence[Sample]) -> list[str]:

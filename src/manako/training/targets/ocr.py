@@ -127,7 +127,7 @@ def _rate(config: RunConfig, *, new: bool) -> float:
     """From nothing: faster; what reads already mustn't forget."""
     if config.weights == "none" or config.weights not in ("auto", "packaged"):
         return 2e-3 if new and config.weights == "none" else 1e-3
-    return 2e-3 if new else 3e-4
+    return 2e-3 if new else 6e-4
 
 
 def with_known(config: RunConfig, dataset: Dataset) -> Dataset:
