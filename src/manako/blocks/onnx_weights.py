@@ -34,7 +34,7 @@ class OnnxWeights:
     def __init__(self, path: Path, *, package: str) -> None:
         """Raises ModelFileError where the file can't be read as ONNX."""
         import onnx
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
         self.path, self.package = path, package
         try:
@@ -59,7 +59,7 @@ class OnnxWeights:
         """Raises ModelFileError where the file has none."""
         if key not in self._facts:
             raise ModelFileError("weights.damaged", file=self.path, package=self.package)
-        return self._facts[key]
+        return str(self._facts[key])
 
     @torch.no_grad()
     def fill(self, network: nn.Module) -> None:

@@ -124,9 +124,9 @@ def create_model(
     return model
 
 
-def model_class(entry: ModelEntry) -> type[Model]:
-    """Imports PyTorch."""
-    kind: type[Model] = getattr(import_module(f"manako.models.{entry.family}"), entry.class_name)
+def model_class(entry: ModelEntry) -> Any:
+    """The class, a subclass of `Model` with a constructor of its own. Imports PyTorch."""
+    kind: Any = getattr(import_module(f"manako.models.{entry.family}"), entry.class_name)
     return kind
 
 

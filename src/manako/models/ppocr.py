@@ -141,7 +141,8 @@ class AlongTheLine(nn.Module):
         columns = self.columns(x)
         line = (columns + self.neighbours(columns)).squeeze(2).transpose(1, 2)
         seen: Tensor = self.norm(self.looks(line))
-        return seen + self.beside(x).squeeze(2).transpose(1, 2)
+        beside: Tensor = self.beside(x)
+        return seen + beside.squeeze(2).transpose(1, 2)
 
 
 def _convolution(inputs: int, outputs: int, *, kernel: int = 1) -> nn.Sequential:
