@@ -84,11 +84,10 @@ class Attention(nn.Module):
         nn.init.zeros_(self.result.weight)
 
     def forward(self, maps: Tensor) -> Tensor:
-        height, width = maps.shape[-2:]
         tokens = self.asked(self.norm(maps)).flatten(2).unflatten(1, (3 * self.heads, -1)).transpose(2, 3)
         query, key, value = tokens.chunk(3, 1)
         seen = functional.scaled_dot_product_attention(query, key, value).transpose(2, 3)
-        found: Tensor = maps + self.result(seen.flatten(1, 2).unflatten(2, (height, width)))
+        found: Tensor = maps + self.result(seen.flatten(1, 2).reshape(maps.shape))
         return found
 
 

@@ -87,8 +87,8 @@ def _near(edge: NDArray[np.bool_], other: NDArray[np.bool_], reach: float) -> in
 @dataclass(frozen=True, eq=False)
 class RegionScores:
     """metrics: name -> number. per_class: (K, 6) IoU, mean Dice of the images that have or are given the class, Dice of
-    all pixels together, precision, recall, border F1; NaN where a class occurs nowhere. interval, dice_interval: of mean IoU and of Dice. dice, share_wrong: (N,) of each image. confusion: (K, K)
-    pixels."""
+    all pixels together, precision, recall, border F1; NaN where a class occurs nowhere. interval,
+    dice_interval: of mean IoU and of Dice. dice, share_wrong: (N,) of each image. confusion: (K, K) pixels."""
 
     metrics: dict[str, float]
     per_class: Array

@@ -71,8 +71,9 @@ class Weighted(nn.Module):
         self.excite = Excite(width, slope=0.2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.layers(x)
-        return x + self.excite(x)
+        seen = self.layers(x)
+        raised: Tensor = seen + self.excite(seen)
+        return raised
 
 
 class Neck(nn.Module):

@@ -20,11 +20,11 @@ from manako.console import say
 from manako.errors import ImageError, ManakoError, UsageError
 from manako.images import MAX_PIXELS, Preprocess
 from manako.polygons import from_top_left, sides_of
-from manako.runtime.ahead import Picture, Source, Unreadable, name_of, work_ahead
-from manako.runtime.predictor import Predictor, Result
+from manako.runtime.ahead import Source, name_of, work_ahead
+from manako.runtime.predictor import Predictor, Result, several
 from manako.runtime.reading_order import direction_of, reading_order
 from manako.runtime.tiles import upright
-from manako.types import Sample, TextLine, TextRegions
+from manako.types import TextLine, TextRegions
 
 BATCH = 8  # lines
 STEP = 32  # of the sides of the finder's images
@@ -35,8 +35,6 @@ TRIED = 8  # lines that tell which way up the page is
 BETTER = 0.05  # by which lines read upside down must be surer
 LEAST = 0.3  # confidence of a reading that is kept
 NOTHING = TextLine(np.empty(0, np.int64), np.empty(0, np.float32))
-
-_ONE = (str, bytes, Sample, Image.Image, Picture, Unreadable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +79,7 @@ class PagePredictor(Predictor):
         max_pixels: int = MAX_PIXELS,
     ) -> Iterator[Result]:
         """One result a page, in their order; the next page is opened meanwhile. batch: lines read at once."""
-        items: Iterable[Source] = [sources] if isinstance(sources, _ONE) else sources  # type: ignore[list-item]
-        for source, opened in work_ahead(partial(_open, max_pixels=max_pixels), items, ahead=2, workers=1):
+        for source, opened in work_ahead(partial(_open, max_pixels=max_pixels), several(sources), ahead=2, workers=1):
             name = name_of(source)
             if isinstance(opened, ManakoError):
                 yield Result(source, name, error=opened)

@@ -72,8 +72,7 @@ class Predictor:
         `sources` may be endless: three batches are held in memory at a time; of lines, which only share a batch where
         they are equally wide, as many as `WINDOW` batches.
         """
-        items: Iterable[Source] = [sources] if isinstance(sources, _ONE) else sources
-        for window in self._windows(items, batch, workers, max_pixels):
+        for window in self._windows(several(sources), batch, workers, max_pixels):
             found: dict[int, Result] = {}
             for places, opened, outputs, frames in self._parts(window, batch):
                 found |= zip(places, self._results(opened, outputs, frames), strict=True)
@@ -135,6 +134,11 @@ class Predictor:
             return {"image": result.image, "error": failure.get("error"), "message": failure.get("message")}
         answers = self.task.as_json(result.prediction, self.card.classes)
         return {"image": result.image, "width": result.width, "height": result.height, "predictions": answers}
+
+
+def several(sources: Source | Iterable[Source]) -> Iterable[Source]:
+    """One source as a list of one, others as they are."""
+    return [sources] if isinstance(sources, _ONE) else sources
 
 
 def finite_rows(outputs: Mapping[str, NDArray[Any]], count: int) -> NDArray[np.bool_]:

@@ -91,7 +91,8 @@ def collate(
 def _thinned(polygon: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(polygon) <= CORNERS:
         return polygon
-    return polygon[np.linspace(0, len(polygon) - 1, CORNERS).round().astype(int)]
+    kept: NDArray[np.float32] = polygon[np.linspace(0, len(polygon) - 1, CORNERS).round().astype(int)]
+    return kept
 
 
 def classes_of(targets: Sequence[object]) -> NDArray[np.int64] | None:
