@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from manako.blocks.model import Model
@@ -142,7 +143,24 @@ def _graph(model: Model | Suppressed, card: ModelCard, opset: int) -> ModelProto
         raise ModelFileError("export.failed", model=card.model)
     graph: ModelProto = program.model_proto
     _forget_sources(graph)
+    if lines:
+        _free_steps(graph)
     return graph
+
+
+def _free_steps(graph: ModelProto) -> None:
+    """The exporter writes down how many steps an LSTM took in the example, [steps, -1, width]: 0 takes those there."""
+    from onnx import numpy_helper
+
+    shapes = {node.input[1] for node in graph.graph.node if node.op_type == "Reshape"}
+    recurrent = any(node.op_type == "LSTM" for node in graph.graph.node)
+    for tensor in graph.graph.initializer if recurrent else ():
+        sizes = numpy_helper.to_array(tensor).tolist() if tensor.name in shapes else []
+        if len(sizes) == 3 and sizes[0] > 0 and sizes[1] == -1:
+            tensor.CopyFrom(numpy_helper.from_array(np.array([0, *sizes[1:]], np.int64), tensor.name))
+            for node in graph.graph.node:
+                if node.op_type == "Reshape" and node.input[1] == tensor.name:
+                    del node.attribute[:]  # `allowzero` would take the 0 at its word
 
 
 def _forget_sources(graph: ModelProto) -> None:
