@@ -22,6 +22,7 @@ USES = {
     "export": ["export", "{missing}"],
     "generate": ["generate", "{missing}"],
     "cluster": ["cluster", "{missing}"],
+    "samples": ["samples", "text", "--out", "{missing}", "--words", "{missing}/words.txt"],
     "learn": ["learn", "no-such-topic"],
     "models": ["models", "--task", "no-such-task"],
     "demo": ["demo", "--task", "no-such-task"],

@@ -28,10 +28,24 @@ SMALL = {
     "detection": ["--model", "yolo_nano", "--imgsz", "96", "--epochs", "20"],
     "instances": ["--task", "instances", "--imgsz", "64", "--epochs", "6", *FEW_REGIONS],
     "segmentation": ["--model", "unet", "--imgsz", "64", "--epochs", "4"],
-    "ocr": ["--option", "width=16", "--option", "hidden=64", "--epochs", "40", "--lr", "3e-3", "--batch", "8"],
+    "text_finding": ["--model", "dbnet", "--imgsz", "96", "--epochs", "16"],
+    "ocr": [
+        "--model",
+        "crnn_small",
+        "--option",
+        "width=16",
+        "--option",
+        "hidden=64",
+        "--epochs",
+        "40",
+        "--lr",
+        "3e-3",
+        "--batch",
+        "8",
+    ],
 }
 BARS = {"classification": 0.7, "pose": 0.7, "anomaly": 0.85, "depth": 0.7, "detection": 0.2, "instances": 0.03}
-BARS |= {"generation": 1.7, "segmentation": 0.7, "ocr": 0.3}
+BARS |= {"generation": 1.7, "segmentation": 0.7, "ocr": 0.3, "text_finding": 0.5}
 SPLITS = {"anomaly": "test"}
 COUNTS = {"instances": 24}  # generated images, where 96 would take too long
 AREAS, BORDERS = {"area", "pixels"}, {"polygons", "holes"}

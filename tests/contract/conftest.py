@@ -55,6 +55,7 @@ SMALLER["dpt"] = SMALLER["depth_anything"] = {"width": 48, "layers": 4, "heads":
 SMALLER["vitpose"] = {"width": 48, "layers": 2, "heads": 3}
 SMALLER["crnn"] = {"width": 16, "hidden": 64}
 SMALLER["ppocr"] = {"width": 16, "neck": 32}
+SMALLER["ppocr_finder"] = {"norms": True}
 # More than the smallest of a family: the network that `manako train` takes when nothing is said.
 ALSO = ("efficientnet_lite0",)
 

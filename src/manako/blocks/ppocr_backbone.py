@@ -2,7 +2,8 @@
 
 Source: PaddleOCR (Apache-2.0). Blocks mix over places by a convolution of each channel alone, then over channels by
 two 1 x 1 convolutions; every other block of a stage also weighs its channels by what the whole image shows (Hu et al.
-2018, "Squeeze-and-Excitation Networks", arXiv 1709.01507). Normalisation is already folded into the convolutions.
+2018, "Squeeze-and-Excitation Networks", arXiv 1709.01507). In the published weights normalisation is already folded
+into the convolutions; to learn from nothing, blocks can have their own (`norms`).
 Layers stand in the order in which the published graphs have them: that is how their weights find them.
 """
 
@@ -36,16 +37,19 @@ class Excite(nn.Module):
 class Block(nn.Module):
     """Mixes over places, then over channels. Where size and width stay, the second is added to its input."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: Stride = 1, excited: bool = False) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, stride: Stride = 1, excited: bool = False, norms: bool = False
+    ) -> None:
         super().__init__()
         self.residual = stride == 1 and inputs == outputs
         self.places = nn.Conv2d(inputs, inputs, 3, stride, 1, groups=inputs)
+        self.norm = nn.BatchNorm2d(inputs) if norms else nn.Identity()
         self.excite = Excite(inputs) if excited else nn.Identity()
         self.widen = nn.Conv2d(inputs, 2 * inputs, 1)
         self.narrow = nn.Conv2d(2 * inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.excite(self.places(x))
+        x = self.excite(self.norm(self.places(x)))
         mixed: Tensor = self.narrow(functional.gelu(self.widen(x)))
         return x + mixed if self.residual else mixed
 
@@ -56,9 +60,10 @@ class Stem(nn.Module):
     What is 2 x 2 wide is padded on the right and at the bottom only.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, *, norms: bool = False) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, width // 2, 3, 2, 1)
+        self.norm = nn.BatchNorm2d(width // 2) if norms else nn.Identity()
         self.small = nn.Conv2d(width // 2, width // 4, 2)
         self.large = nn.Conv2d(width // 4, width // 2, 2)
         self.join = nn.Conv2d(width, width // 2, 3, 2, 1)
@@ -66,7 +71,7 @@ class Stem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         corner = (0, 1, 0, 1)
-        x = self.first(images).relu()
+        x = self.norm(self.first(images)).relu()
         side = self.small(functional.pad(x, corner)).relu()
         side = self.large(functional.pad(side, corner)).relu()
         # What is padded never wins: all values are at least 0.
@@ -86,19 +91,26 @@ class Stem(nn.Module):
 class Backbone(nn.Module):
     """(N, C, H, W) -> the maps behind each stage, fine to coarse.
 
-    widths, depths: channels and blocks of each stage. strides: of the step into each stage but the first.
+    widths, depths: channels and blocks of each stage. strides: of the step into each stage but the first. norms:
+    whether layers normalise over the batch.
     """
 
     def __init__(
-        self, channels: int, *, widths: Sequence[int], depths: Sequence[int], strides: Sequence[Stride]
+        self,
+        channels: int,
+        *,
+        widths: Sequence[int],
+        depths: Sequence[int],
+        strides: Sequence[Stride],
+        norms: bool = False,
     ) -> None:
         super().__init__()
-        self.stem = Stem(channels, widths[0])
+        self.stem = Stem(channels, widths[0], norms=norms)
         stages = []
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            step = [Block(widths[i - 1], width, stride=strides[i - 1])] if i else []
+            step = [Block(widths[i - 1], width, stride=strides[i - 1], norms=norms)] if i else []
             excited = (k % 2 == 0 and k + 1 < depth for k in range(depth))  # every other block, never the last one
-            stages.append(nn.Sequential(*step, *(Block(width, width, excited=e) for e in excited)))
+            stages.append(nn.Sequential(*step, *(Block(width, width, excited=e, norms=norms) for e in excited)))
         self.levels = nn.ModuleList(stages)
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -27,19 +27,31 @@ PACKAGE = "rapidocr"
 FILE = "models/PP-OCRv6_det_small.onnx"
 NOTICE = "Started from the weights of PP-OCRv6's small finder (PaddleOCR, package rapidocr, Apache-2.0)."
 WIDTHS = (48, 96, 192, 384)
+UNSURE = 0.3  # of the last layer without learned weights: nothing is taken for sure at first
 
 
 class PpocrFinder(TextFinder):
-    """weights: "auto" takes the published ones. shrink: how far polygons are shrunk when it learns on."""
+    """weights: "auto" takes the published ones. shrink: how far polygons are shrunk when it learns on. norms: batch
+    normalisation, without which it does not learn from nothing; the published weights have theirs folded in."""
 
-    def __init__(self, *, classes: int, channels: int, imgsz: int, weights: str = "none", shrink: float = 0.6) -> None:
+    def __init__(
+        self,
+        *,
+        classes: int,
+        channels: int,
+        imgsz: int,
+        weights: str = "none",
+        shrink: float = 0.6,
+        norms: bool = False,
+    ) -> None:
         check_imgsz(imgsz, 32, model="ppocr_finder")
         check_range(shrink, 0.1, 0.95, model="ppocr_finder", option="shrink")
         super().__init__(shrink=shrink)
         self.mean = self.std = (0.5,) * channels
-        self.backbone = Backbone(3, widths=WIDTHS, depths=(2, 2, 4, 2), strides=(2, 2, 2))
-        self.neck, self.head = Neck(WIDTHS, 96), Head(96)
+        self.backbone = Backbone(3, widths=WIDTHS, depths=(2, 2, 4, 2), strides=(2, 2, 2), norms=norms)
+        self.neck, self.head = Neck(WIDTHS, 96), Head(96, norms=norms)
         start_randomly(self)
+        self.head.last.weight.data *= UNSURE
         if weights == "auto":
             OnnxWeights.packaged(PACKAGE, FILE).fill(self)
             self.pretrained, self.notice = True, NOTICE
@@ -107,12 +119,13 @@ class Neck(nn.Module):
 class Head(nn.Module):
     """(N, width, h, w) -> (N, 1, 4 h, 4 w), before the sigmoid."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, norms: bool) -> None:
         super().__init__()
         self.first = nn.Conv2d(width, width // 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width // 4) if norms else nn.Identity()
         self.up = nn.ConvTranspose2d(width // 4, width // 4, 2, 2)
         self.last = nn.ConvTranspose2d(width // 4, 1, 2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.last(self.up(self.first(x).relu()).relu())
+        logits: Tensor = self.last(self.up(self.norm(self.first(x)).relu()).relu())
         return logits
