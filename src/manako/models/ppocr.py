@@ -113,7 +113,7 @@ class Ppocr(Model):
         self.head.weight.data = torch.where(new[:, None], weight.mean(0), weight[rows])
         self.head.bias.data = torch.where(new, bias.mean(), bias[rows])
         self.pretrained, self.notice = True, NOTICE
-        self.notes.append(("weights.package_used", {"package": PACKAGE, "what": self.notice}))
+        self.notes.append(("weights.package_used", {"package": PACKAGE}))
         if new.any():
             strange = "".join(c for c in alphabet if c not in place)
             self.notes.append(("weights.new_characters", {"count": int(new.sum()), "characters": strange[:100]}))

@@ -55,7 +55,7 @@ class PpocrFinder(TextFinder):
         if weights == "auto":
             OnnxWeights.packaged(PACKAGE, FILE).fill(self)
             self.pretrained, self.notice = True, NOTICE
-            self.notes.append(("weights.package_used", {"package": PACKAGE, "what": NOTICE}))
+            self.notes.append(("weights.package_used", {"package": PACKAGE}))
         self.backbone.stem.take_rgb(channels)
         start(self, weights)
 
