@@ -50,17 +50,17 @@ def shortened(video: Path, folder: Path, pictures: int) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path, help="ONNX files or run folders")
-    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("files", nargs="*", type=Path, help="ONNX files or run folders, then a video")
     parser.add_argument("--pictures", type=int, default=120)
     arguments = parser.parse_args()
-    if not arguments.models or arguments.video is None or not arguments.video.is_file():
+    if len(arguments.files) < 2:
         print("skipped: give models and a video")
         return
+    *models, video = arguments.files
     os.environ.setdefault("OMP_NUM_THREADS", str(CORES))
-    for model in arguments.models:
+    for model in models:
         with tempfile.TemporaryDirectory() as folder:
-            few, many = (shortened(arguments.video, Path(folder), n) for n in (8, arguments.pictures))
+            few, many = (shortened(video, Path(folder), n) for n in (8, arguments.pictures))
             start = run(model, few, Path(folder) / "few")
             done = run(model, many, Path(folder) / "many")
             pictures, wall, busy = (a - b for a, b in zip(done, start, strict=True))
