@@ -1,8 +1,11 @@
-"""Build `src/manako/fonts/`: `python tools/subset_fonts.py MPLUS1-REGULAR.otf DEJAVUSANS.ttf` (needs fonttools).
+"""Build `src/manako/fonts/` (needs fonttools):
+
+    python tools/subset_fonts.py MPLUS1-REGULAR.otf DEJAVUSANS.ttf BIZUDGOTHIC-REGULAR.ttf
 
 `sans.otf` keeps Latin, kana and the kanji of JIS X 0208 from M PLUS 1; `symbols.ttf` keeps what that font lacks and
-figures need (Greek, Cyrillic, arrows, mathematics, marks) from DejaVu Sans. Hinting and layout features go: at these
-sizes Pillow needs neither. Both are renamed, so that nobody takes them for the originals.
+figures need (Greek, Cyrillic, arrows, mathematics, marks) from DejaVu Sans; `rare.ttf` what both lack of Japanese (rare
+kanji, brackets, full and half width, enclosed letters) from BIZ UDGothic. Hinting and layout features go: at these
+sizes Pillow needs neither. All are renamed, so that nobody takes them for the originals.
 """
 
 from __future__ import annotations
@@ -28,13 +31,28 @@ SYMBOL_BLOCKS = (
     range(0x1D62, 0x1D6B),  # subscript letters
 )
 
+RARE_BLOCKS = (
+    range(0x2100, 0x2150),  # letters as signs
+    range(0x2460, 0x2580),  # enclosed numbers, lines of tables
+    range(0x3000, 0x3400),  # Japanese signs, enclosed letters, squared units
+    range(0xFF01, 0xFFF0),  # full and half width
+)
 
-def main(sans: str, symbols: str) -> None:
+
+def main(sans: str, symbols: str, rare: str) -> None:
     covered = write(Path(sans), FONTS / "sans.otf", "Manako Sans", set(japanese()) | set(range(0x20, 0x250)))
     wanted = {code for block in SYMBOL_BLOCKS for code in block} - covered
     extra = write(Path(symbols), FONTS / "symbols.ttf", "Manako Symbols", wanted | {0x20})
-    text = "".join(chr(code) for code in sorted(extra - covered - {0xAD}) if chr(code).isprintable())
-    (FONTS / "symbols.txt").write_text(text, "utf-8")
+    list_characters("symbols", extra - covered)
+    covered |= extra
+    wanted = {code for block in RARE_BLOCKS for code in block} | set(japanese())
+    list_characters("rare", write(Path(rare), FONTS / "rare.ttf", "Manako Rare", (wanted - covered) | {0x20}) - covered)
+
+
+def list_characters(name: str, codes: set[int]) -> None:
+    """Beside each font but the first: the characters that are drawn with it."""
+    text = "".join(chr(code) for code in sorted(codes - {0xAD}) if chr(code).isprintable())
+    (FONTS / f"{name}.txt").write_text(text, "utf-8")
 
 
 def japanese() -> Iterator[int]:

@@ -48,3 +48,14 @@ def test_every_sign_that_figures_use_has_a_glyph():
             if piece.strip():
                 mask = font(32, name).getmask(piece)
                 assert (mask.getbbox(), bytes(mask)) != missing, sign
+
+
+def test_japanese_has_glyphs() -> None:
+    """All of JIS X 0208, and what people write beside it."""
+    pairs = ((row, cell) for row in range(0xA1, 0xF5) for cell in range(0xA1, 0xFF))
+    codes = "".join(bytes(pair).decode("euc_jp", "ignore") for pair in pairs) + "〒【】①㈱℃㎡￥％～ｱｶﾞ"
+    assert len(codes) > 6_800
+    nothing = {name: bytes(font(16, name).getmask("\U0010fffe")) for name in ("sans.otf", "symbols.ttf", "rare.ttf")}
+    blank = {" ", "\u3000"}
+    boxes = [c for name, piece in runs(codes) for c in piece if bytes(font(16, name).getmask(c)) == nothing[name]]
+    assert set(boxes) <= blank

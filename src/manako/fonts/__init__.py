@@ -1,7 +1,8 @@
-"""The letters that Manako draws with: two small free fonts in the package, so that figures look alike on every machine.
+"""The letters that Manako draws with: small free fonts in the package, so that figures look alike on every machine.
 
-`sans.otf` has Latin, kana and the kanji of JIS X 0208; `symbols.ttf` has what it lacks: Greek, Cyrillic, arrows,
-mathematics, marks. Text is drawn in runs of one font or the other. Their licences stand beside them.
+`sans.otf` has Latin, kana and nearly all kanji; `symbols.ttf` what it lacks for figures: Greek, Cyrillic, arrows,
+mathematics, marks; `rare.ttf` the rest of JIS X 0208, full and half width. Text is drawn in runs of one font. Their
+licences stand beside them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from itertools import groupby
 
 from PIL import ImageDraw, ImageFont
 
+_MAIN, _OTHERS = "sans.otf", ("symbols", "rare")
 _MEASURED_AT = 200.0  # pixels; widths are measured once, large, and scaled
 
 
@@ -22,19 +24,23 @@ def _bytes(name: str) -> bytes:
 
 
 @cache
-def _symbols() -> frozenset[str]:
-    return frozenset(resources.files(__package__).joinpath("symbols.txt").read_text("utf-8"))
+def _others() -> dict[str, str]:
+    """The font of each character that the main one lacks."""
+    folder = resources.files(__package__)
+    return {
+        character: f"{name}.ttf" for name in _OTHERS for character in folder.joinpath(f"{name}.txt").read_text("utf-8")
+    }
 
 
 @lru_cache(maxsize=64)
-def font(size: float, name: str = "sans.otf") -> ImageFont.FreeTypeFont:
+def font(size: float, name: str = _MAIN) -> ImageFont.FreeTypeFont:
     """The font at `size` pixels. `draw_text` is the better choice for text that may hold Greek letters or arrows."""
     return ImageFont.truetype(BytesIO(_bytes(name)), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def runs(text: str) -> list[tuple[str, str]]:
     """`text` cut into (font name, piece), in order."""
-    by_font = groupby(text, key=lambda character: "symbols.ttf" if character in _symbols() else "sans.otf")
+    by_font = groupby(text, key=lambda character: _others().get(character, _MAIN))
     return [(name, "".join(piece)) for name, piece in by_font]
 
 
