@@ -30,11 +30,11 @@ from manako.config import RunConfig
 from manako.formats import read_dataset
 from manako.splits import split_dataset
 from manako.tasks.depth import TASK
+from manako.training.build import preprocess
 from manako.training.cache import ImageCache, cache_images
 from manako.training.hardware import keep_memory
 from manako.training.plan import make_plan
 from manako.training.targets.depth import collate
-from manako.training.train import preprocess
 from manako.types import Dataset, Depth, Sample, Split
 
 BATCH = 8

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from manako import __version__
 from manako.blocks.folding import fix_norms
 from manako.blocks.model import Model
 from manako.config import RunConfig
 from manako.console import counter, quiet, say
-from manako.doctor.data import fingerprint
 from manako.doctor.objects import nothing_to_learn
 from manako.errors import ConfigError, DataError
 from manako.formats import read_dataset
 from manako.images import Preprocess
 from manako.messages import message
-from manako.models import alphabet_option, create_model, find_model, model_options, skeleton_options
+from manako.models import find_model
 from manako.paths import atomic_write
-from manako.run_folder import RunFolder, environment, new_run_folder, open_run_folder, read_classes
+from manako.run_folder import RunFolder, new_run_folder, open_run_folder, read_classes
 from manako.runtime.card import ModelCard
-from manako.splits import read_split_csv, split_dataset, write_split_csv
+from manako.splits import read_split_csv, split_dataset
 from manako.tasks import get_task, spread, task_of
 from manako.training.augment import Augmentation, augmentation
 from manako.training.batch import Batch
+from manako.training.build import build, preprocess
 from manako.training.cache import ImageCache, cache_images, own_widths
 from manako.training.distributed import Processes, join_processes
 from manako.training.feed import TrainingData, learning_half, make_feed, plain_collate, targets_of
@@ -43,7 +40,8 @@ from manako.training.lock import run_lock
 from manako.training.loop import FitResult, fit
 from manako.training.mirror import mirror_test
 from manako.training.once import fit_once
-from manako.training.plan import Reason, make_plan, network_size
+from manako.training.plan import make_plan
+from manako.training.record import tell_plan, tell_problems, write_record
 from manako.training.validate import Judge
 from manako.types import Dataset, Problem
 
@@ -90,8 +88,8 @@ def train(config: RunConfig, *, out: str | Path | None = None, resume: str | Pat
                 _same_classes(dataset, folder)
             config, reasons = make_plan(config, dataset)
             if processes.first:
-                _tell(config, dataset, reasons)
-                _write_record(folder, config, dataset, reasons)
+                tell_plan(config, dataset, reasons)
+                write_record(folder, config, dataset, reasons)
             return _learn(config, dataset, folder, processes, resume=bool(resume), began=began)
 
 
@@ -101,7 +99,7 @@ def _learn(
     dataset = getattr(learning_half(dataset.task), "with_known", _as_it_is)(config, dataset)
     data = _load(config, dataset)
     problems = data.train.problems + data.validation.problems
-    _tell_problems(problems, config.data)
+    tell_problems(problems, config.data)
     config, how = _flips(config, data, folder, tell=processes.first)
     card, model = build(config, dataset)
     for code, facts in model.notes:
@@ -244,50 +242,6 @@ def _find_rate(
     return config.with_(lr=processes.agree(trial.chosen)[0])
 
 
-def build(config: RunConfig, dataset: Dataset) -> tuple[ModelCard, Model]:
-    """The model that a complete configuration describes, with its card."""
-    assert config.model and config.imgsz and config.channels
-    entry = find_model(config.model, dataset.task)
-    from_data = skeleton_options(entry, dataset.skeleton) | alphabet_option(entry, dataset.classes)
-    options = model_options(entry, {**from_data, **config.options})
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # the first weights follow from the seed, too
-        model = create_model(
-            config.model,
-            task=dataset.task,
-            classes=len(dataset.classes),
-            channels=config.channels,
-            imgsz=config.imgsz,
-            weights=config.weights,
-            options=options,
-        )
-    card = ModelCard(
-        task=dataset.task,
-        model=config.model,
-        classes=dataset.classes,
-        preprocess=preprocess(config),
-        mean=tuple(model.mean),
-        std=tuple(model.std),
-        options=options,
-        settings=task_of(dataset).settings,
-        data=fingerprint(dataset),
-        manako=__version__,
-        notice=model.notice,
-        skeleton=dataset.skeleton,
-    )
-    return card, model
-
-
-def preprocess(config: RunConfig) -> Preprocess:
-    """How validation and all later images are brought to the network's size."""
-    assert config.imgsz and config.channels and config.aspect and config.task
-    height, width = network_size(config.imgsz, config.aspect)
-    fit = get_task(config.task).fit
-    if fit == "line":  # the height is the network's own
-        height = max(1, round(config.imgsz / config.aspect))
-    return Preprocess(height=height, width=width, fit=fit, channels=config.channels)
-
-
 def _load(config: RunConfig, dataset: Dataset) -> TrainingData:
     """Decode both splits. Training images are kept larger than the network's where augmentation crops them."""
     validation = preprocess(config)
@@ -379,43 +333,3 @@ def _same_classes(dataset: Dataset, folder: RunFolder) -> None:
         raise DataError(
             "train.other_classes", run=folder.path, known=", ".join(known), found=", ".join(dataset.classes)
         )
-
-
-def _tell(config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
-    counts = {split: len(dataset.of(split)) for split in ("train", "val", "test")}
-    say("train.data", format=dataset.format, task=dataset.task, classes=len(dataset.classes), **counts)
-    _tell_problems(dataset.problems, config.data)
-    for code in dict.fromkeys(reason.code for reason in reasons):
-        same = [reason for reason in reasons if reason.code == code]
-        choices = ", ".join(f"{reason.setting}={reason.value}" for reason in same)
-        say("train.choice", choices=choices, why=message(code, **same[0].facts))
-
-
-def _tell_problems(problems: Sequence[Problem], data: str) -> None:
-    """The first of the worst in full, and where all are listed."""
-    found = sorted((p for p in problems if p.severity != "note"), key=lambda problem: problem.severity)
-    if found:
-        say("train.problems", first=message(found[0].code, **found[0].facts), data=data)
-
-
-def _write_record(folder: RunFolder, config: RunConfig, dataset: Dataset, reasons: Sequence[Reason]) -> None:
-    """All that explains the run, before it begins."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    plan = [
-        {"setting": r.setting, "value": r.value, "code": r.code, "facts": {k: _plain(v) for k, v in r.facts.items()}}
-        for r in reasons
-    ]
-    problems = [
-        {"code": p.code, "severity": p.severity, "facts": {k: _plain(v) for k, v in p.facts.items()}}
-        for p in dataset.problems
-    ]
-    record = environment() | {"data": fingerprint(dataset), "problems": problems}
-    atomic_write(folder.config, config.dumps())
-    atomic_write(folder.classes, json.dumps(list(dataset.classes), ensure_ascii=False) + "\n")
-    atomic_write(folder.environment, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
-    atomic_write(folder.plan, json.dumps(plan, ensure_ascii=False, indent=1) + "\n")
-    write_split_csv(folder.split, dataset)
-
-
-def _plain(value: object) -> object:
-    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)
