@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from manako.config import RunConfig
 from manako.models import find_model
+from manako.training.batch import TensorTargets
 from manako.types import Anomaly, Dataset, Frame
 
 if TYPE_CHECKING:
@@ -56,30 +57,13 @@ COMPACT = True
 
 
 @dataclass(frozen=True, eq=False)
-class AnomalyTargets:
+class AnomalyTargets(TensorTargets):
     """defect: (N,) float32, 1 for images that are not normal (there are none in training)."""
 
-    moves: ClassVar[bool] = False
     defect: Tensor
-
-    @property
-    def mass(self) -> float:
-        return float(len(self.defect))
-
-    def __len__(self) -> int:
-        return len(self.defect)
-
-    def to(self, device: torch.device) -> AnomalyTargets:
-        return AnomalyTargets(self.defect.to(device, non_blocking=True))
-
-    def take(self, index: Tensor) -> AnomalyTargets:
-        return AnomalyTargets(self.defect[index])
 
     def mix(self, order: Tensor, share: Tensor) -> AnomalyTargets:
         return AnomalyTargets(torch.lerp(self.defect[order], self.defect, share))
-
-    def warp(self, matrices: Tensor, size: tuple[int, int]) -> AnomalyTargets:
-        return self
 
 
 def collate(

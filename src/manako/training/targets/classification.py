@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from manako.config import RunConfig
 from manako.models import find_model
+from manako.training.batch import TensorTargets
 from manako.training.hardware import choose_device
 from manako.types import Dataset, Frame, Labels
 
@@ -78,10 +79,9 @@ COMPACT = True  # a target is K numbers: those of a whole split may be made at o
 
 
 @dataclass(frozen=True, eq=False)
-class ClassTargets:
+class ClassTargets(TensorTargets):
     """probabilities: (N, K) float32, each row sums to 1. weights: (N,) float32, how much each image counts."""
 
-    moves: ClassVar[bool] = False
     probabilities: Tensor
     weights: Tensor
 
@@ -89,26 +89,11 @@ class ClassTargets:
     def mass(self) -> float:
         return float(self.weights.sum())
 
-    def __len__(self) -> int:
-        return len(self.weights)
-
-    def to(self, device: torch.device) -> ClassTargets:
-        return ClassTargets(
-            self.probabilities.to(device, non_blocking=True),
-            self.weights.to(device, non_blocking=True),
-        )
-
-    def take(self, index: Tensor) -> ClassTargets:
-        return ClassTargets(self.probabilities[index], self.weights[index])
-
     def mix(self, order: Tensor, share: Tensor) -> ClassTargets:
         return ClassTargets(
             torch.lerp(self.probabilities[order], self.probabilities, share[:, None]),
             torch.lerp(self.weights[order], self.weights, share),
         )
-
-    def warp(self, matrices: Tensor, size: tuple[int, int]) -> ClassTargets:
-        return self
 
 
 def collate(

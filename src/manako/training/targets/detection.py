@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from manako.blocks.boxes import area
 from manako.config import RunConfig
 from manako.models import find_model
+from manako.training.batch import ObjectTargets
 from manako.training.hardware import choose_device
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Detections, Frame
@@ -26,41 +27,17 @@ LEAST_PART, LEAST_SIDE = 0.25, 2.0  # of a box, in the image, for it to be learn
 
 
 @dataclass(frozen=True, eq=False)
-class DetectionTargets:
+class DetectionTargets(ObjectTargets):
     """N images with up to M objects each, in any order.
 
     boxes: (N, M, 4) float32, left, top, right, bottom in network pixels. labels: (N, M) int64. valid: (N, M) bool,
     false where a row only fills up. ignore: (N, M) bool, regions that are neither object nor background.
     """
 
-    moves: ClassVar[bool] = True
     boxes: Tensor
     labels: Tensor
     valid: Tensor
     ignore: Tensor
-
-    @property
-    def mass(self) -> float:
-        """Objects and images: an image without objects teaches, too."""
-        return float((self.valid & ~self.ignore).sum()) + len(self)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device) -> DetectionTargets:
-        return DetectionTargets(*(value.to(device, non_blocking=True) for value in self._all))
-
-    def take(self, index: Tensor) -> DetectionTargets:
-        return DetectionTargets(*(value[index] for value in self._all))
-
-    def mix(self, order: Tensor, share: Tensor) -> DetectionTargets:
-        """The objects of both images: what shines through is there."""
-        return self.join(self.take(order))
-
-    def join(self, other: DetectionTargets) -> DetectionTargets:
-        """The objects of both, image by image."""
-        pairs = zip(self._all, other._all, strict=True)
-        return DetectionTargets(*(torch.cat(pair, 1) for pair in pairs))
 
     def shift(self, right: float, down: float) -> DetectionTargets:
         """All boxes moved by so many pixels."""
@@ -80,10 +57,6 @@ class DetectionTargets:
         sides = (boxes[..., 2:] - boxes[..., :2]).amin(-1)
         kept = (area(boxes) >= LEAST_PART * area(hull)) & (sides >= LEAST_SIDE)
         return DetectionTargets(boxes, self.labels, self.valid & kept, self.ignore)
-
-    @property
-    def _all(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.boxes, self.labels, self.valid, self.ignore
 
 
 def collate(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.training.batch import TensorTargets
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, Generated
 
@@ -26,31 +27,14 @@ COMPACT = True
 
 
 @dataclass(frozen=True, eq=False)
-class GenerationTargets:
+class GenerationTargets(TensorTargets):
     """class_id: (N,) int64."""
 
-    moves: ClassVar[bool] = False
     class_id: Tensor
-
-    @property
-    def mass(self) -> float:
-        return float(len(self.class_id))
-
-    def __len__(self) -> int:
-        return len(self.class_id)
-
-    def to(self, device: torch.device) -> GenerationTargets:
-        return GenerationTargets(self.class_id.to(device, non_blocking=True))
-
-    def take(self, index: Tensor) -> GenerationTargets:
-        return GenerationTargets(self.class_id[index])
 
     def mix(self, order: Tensor, share: Tensor) -> GenerationTargets:
         """Of two images in one, the class of the one that can be seen better."""
         return GenerationTargets(torch.where(share >= 0.5, self.class_id, self.class_id[order]))
-
-    def warp(self, matrices: Tensor, size: tuple[int, int]) -> GenerationTargets:
-        return self
 
 
 def collate(

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from manako.config import RunConfig
 from manako.errors import ImageError
 from manako.images import LINE_STEP, image_size
 from manako.models import find_model
+from manako.training.batch import TensorTargets
 from manako.training.hardware import choose_device
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, TextLine
@@ -42,34 +43,17 @@ LEARNT: Mapping[str, Any] = {"layer_decay": 0.8, "clip": 1.0}  # what reads alre
 
 
 @dataclass(frozen=True, eq=False)
-class LineTargets:
+class LineTargets(TensorTargets):
     """symbols: (N, L) int64, filled up with 0. lengths: (N,) int64."""
 
-    moves: ClassVar[bool] = False
     symbols: Tensor
     lengths: Tensor
-
-    @property
-    def mass(self) -> float:
-        return float(len(self.lengths))
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def to(self, device: torch.device) -> LineTargets:
-        return LineTargets(self.symbols.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True))
-
-    def take(self, index: Tensor) -> LineTargets:
-        return LineTargets(self.symbols[index], self.lengths[index])
 
     def mix(self, order: Tensor, share: Tensor) -> LineTargets:
         """Of two lines in one image, the one that can be read better."""
         own = share >= 0.5
         symbols = torch.where(own[:, None], self.symbols, self.symbols[order])
         return replace(self, symbols=symbols, lengths=torch.where(own, self.lengths, self.lengths[order]))
-
-    def warp(self, matrices: Tensor, size: tuple[int, int]) -> LineTargets:
-        return self
 
 
 def collate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from manako.config import RunConfig
+from manako.training.batch import ObjectTargets
 from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, TextRegions
 
@@ -23,44 +24,20 @@ CORNERS = 16  # of one polygon; a finer one is thinned out
 
 
 @dataclass(frozen=True, eq=False)
-class TextTargets:
+class TextTargets(ObjectTargets):
     """N images with up to M regions each.
 
     points: (N, M, K, 2) float32, polygons filled up by their last point. valid: (N, M) bool, false where a row only
     fills up. ignore: (N, M) bool, text that can't be read.
     """
 
-    moves: ClassVar[bool] = True
     points: Tensor
     valid: Tensor
     ignore: Tensor
 
-    @property
-    def mass(self) -> float:
-        """Regions and images: an image without text teaches, too."""
-        return float((self.valid & ~self.ignore).sum()) + len(self)
-
-    def __len__(self) -> int:
-        return len(self.valid)
-
-    def to(self, device: torch.device) -> TextTargets:
-        return TextTargets(*(value.to(device, non_blocking=True) for value in self._all))
-
-    def take(self, index: Tensor) -> TextTargets:
-        return TextTargets(*(value[index] for value in self._all))
-
-    def mix(self, order: Tensor, share: Tensor) -> TextTargets:
-        """The regions of both images: what shines through is there."""
-        other = self.take(order)
-        return TextTargets(*(torch.cat(pair, 1) for pair in zip(self._all, other._all, strict=True)))
-
     def warp(self, matrices: Tensor, size: tuple[int, int]) -> TextTargets:
         moved = torch.einsum("nij,nmkj->nmki", matrices[:, :, :2], self.points) + matrices[:, None, None, :, 2]
         return replace(self, points=moved)
-
-    @property
-    def _all(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.points, self.valid, self.ignore
 
 
 def collate(
