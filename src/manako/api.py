@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from manako.config import RunConfig
 from manako.console import counter, quiet
-from manako.errors import DataError, MissingExtraError, UsageError
+from manako.errors import DataError, MissingExtraError, ModelFileError, UsageError
 from manako.images import MAX_PIXELS
 from manako.models import ModelEntry, is_ready, model_entries
 from manako.results import Run as Run
@@ -90,7 +90,7 @@ def train(
 
 def load(model: str | Path, *, device: str = "auto") -> Predictor:
     """A run folder (needs PyTorch), an exported `.onnx` file, or the name of a model that needs no training, ready to
-    predict."""
+    predict. Raises ModelFileError."""
     if is_ready(model):
         _need("torch", "train")
         from manako.training.ready import ready_predictor
@@ -101,6 +101,9 @@ def load(model: str | Path, *, device: str = "auto") -> Predictor:
         from manako.training.run import load_run
 
         return load_run(model, device=device).predictor
+    if not Path(model).exists():
+        ready = sorted(name for name, entry in model_entries().items() if entry.ready is not None)
+        raise ModelFileError("model.missing", file=model, ready=", ".join(ready))
     from manako.runtime.onnx_engine import OnnxEngine
 
     return Predictor(OnnxEngine(Path(model)))
