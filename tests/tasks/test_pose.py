@@ -82,7 +82,9 @@ def many(random: np.random.Generator, images: int) -> tuple[list[Poses], list[Po
         xy[score == 0] = np.nan
         low = random.uniform(0, 100, (count, 2)).astype(np.float32)
         boxes = np.concatenate([low, low + random.uniform(20, 90, (count, 2)).astype(np.float32)], 1)
-        truths.append(Poses(boxes, xy, score, random.uniform(200, 4000, count).astype(np.float32)))
+        crowd = random.uniform(size=count) < 0.15  # regions that are neither hit nor missed: without points
+        xy[crowd], score[crowd] = np.nan, 0
+        truths.append(Poses(boxes, xy, score, random.uniform(200, 4000, count).astype(np.float32), crowd))
         guess = np.nan_to_num(xy, nan=50) + random.normal(0, random.uniform(0, 6), xy.shape)
         guess = np.concatenate([guess, random.uniform(0, 200, (int(random.integers(0, 3)), 4, 2))])
         keep = random.uniform(size=len(guess)) < 0.9
@@ -105,10 +107,19 @@ def coco_scores(found: list[Poses], truths: list[Poses]) -> tuple[float, float, 
     true: list[dict[str, Any]] = []
     results: list[dict[str, Any]] = []
     for image, truth in enumerate(truths, 1):
-        for box, xy, score, area in zip(truth.xyxy.tolist(), truth.xy, truth.score, truth.area.tolist(), strict=True):
+        assert truth.crowd is not None
+        fields = (truth.xyxy.tolist(), truth.xy, truth.score, truth.area.tolist(), truth.crowd.tolist())
+        for box, xy, score, area, crowd in zip(*fields, strict=True):
             flat = [v for p, s in zip(np.nan_to_num(xy).tolist(), (score * 2).tolist(), strict=True) for v in (*p, s)]
             bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-            entry = {"image_id": image, "category_id": 1, "iscrowd": 0, "keypoints": flat, "bbox": bbox, "area": area}
+            entry = {
+                "image_id": image,
+                "category_id": 1,
+                "iscrowd": int(crowd),
+                "keypoints": flat,
+                "bbox": bbox,
+                "area": area,
+            }
             true.append({"id": len(true) + 1, "num_keypoints": int((score > 0).sum()), **entry})
     for image, guess in enumerate(found, 1):
         for xy, rank in zip(guess.xy, subject_scores(guess).tolist(), strict=True):

@@ -81,8 +81,9 @@ def poses(
     areas: Sequence[float | None],
     count: int,
     size: tuple[int, int] | None,
+    crowds: Sequence[bool] = (),
 ) -> Poses:
-    """boxes: left, top, right, bottom, or None: then around the points."""
+    """boxes: left, top, right, bottom, or None: then around the points. crowds: which are crowds; none if empty."""
     xy = np.array([s[0] for s in subjects], np.float32).reshape(-1, count, 2)
     score = np.array([s[1] for s in subjects], np.float32).reshape(-1, count)
     guessed, _ = around(xy, size)
@@ -90,7 +91,7 @@ def poses(
     xyxy = np.array([g if b is None else b for b, g in pairs], np.float32).reshape(-1, 4)
     own = np.maximum((xyxy[:, 2:] - xyxy[:, :2]).prod(1), 1)
     area = np.array([a or o for a, o in zip(areas, own, strict=True)], np.float32)
-    return Poses(xyxy, xy, score, area)
+    return Poses(xyxy, xy, score, area, np.array(crowds, np.bool_) if any(crowds) else None)
 
 
 def box_of(value: object) -> list[float] | None:

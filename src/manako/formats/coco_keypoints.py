@@ -167,7 +167,7 @@ def _size(entry: dict[str, Any]) -> tuple[int, int] | None:
 def _poses(
     entries: Sequence[dict[str, Any]], count: int, size: tuple[int, int] | None, oddities: Oddities, name: str
 ) -> Poses:
-    subjects, boxes, areas = [], [], []
+    subjects, boxes, areas, crowds = [], [], [], []
     for entry in entries:
         flat = entry.get("keypoints")
         crowd = bool(entry.get("iscrowd")) or flat is None
@@ -177,9 +177,10 @@ def _poses(
             continue  # neither points nor a region to leave out
         area: Any = entry.get("area")
         subjects.append(found)
+        crowds.append(bool(entry.get("iscrowd")))
         boxes.append(box)
         areas.append(float(area) if type(area) in (int, float) and np.isfinite(area) and area > 0 else None)
-    return poses(subjects, boxes, areas, count, size)
+    return poses(subjects, boxes, areas, count, size, crowds)
 
 
 class Writer:
@@ -213,14 +214,14 @@ class Writer:
 
 
 def _entry(poses: Poses, row: int) -> dict[str, object]:
-    """One subject. A region without points is a crowd."""
+    """One subject, or the region of a crowd."""
     xy, score = poses.xy[row], poses.score[row]
     known = (score > 0) & ~np.isnan(xy).any(-1)
     flags = np.where(known, np.where(score == HIDDEN, 1, 2), 0).tolist()
     placed = np.where(known[:, None], xy.astype(np.float64).round(4), 0).tolist()
     left, top, right, bottom = poses.xyxy[row].astype(np.float64).round(4).tolist()
     return {
-        "iscrowd": int(not known.any()),
+        "iscrowd": int(poses.crowd is not None and poses.crowd[row]),
         "keypoints": [v for (x, y), flag in zip(placed, flags, strict=True) for v in (x, y, flag)],
         "num_keypoints": int(known.sum()),
         "bbox": [left, top, round(right - left, 4), round(bottom - top, 4)],

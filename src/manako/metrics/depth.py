@@ -61,14 +61,18 @@ def depth_errors(estimate: Array, truth: Array) -> dict[str, float]:
     }
 
 
-def measure_depth(estimate: Array, truth: Array) -> DepthErrors:
-    """Two maps (H, W) of one size; pixels where either is not finite or the truth is not above 0 don't count."""
+def measure_depth(estimate: Array, truth: Array, *, metric: bool = True) -> DepthErrors:
+    """Two maps (H, W) of one size; pixels where either is not finite or the truth is not above 0 don't count.
+
+    metric: whether depth has a unit; if not, errors by distance are those after the median's alignment.
+    """
     known = np.isfinite(truth) & (truth > 0) & np.isfinite(estimate)
     pair = estimate[known].astype(np.float64), truth[known].astype(np.float64)
     if not known.any():
         return DepthErrors(np.full((len(ALIGNMENTS), len(ERRORS)), np.nan), 0.0, np.zeros((3, len(EDGES) - 1)))
     errors = [list(depth_errors(align(*pair, how), pair[1]).values()) for how in ALIGNMENTS]
-    return DepthErrors(np.array(errors), float(known.mean()), _by_distance(np.maximum(pair[0], SMALLEST), pair[1]))
+    aligned = align(*pair, "none" if metric else "median")
+    return DepthErrors(np.array(errors), float(known.mean()), _by_distance(aligned, pair[1]))
 
 
 def _by_distance(estimate: Array, truth: Array) -> NDArray[np.float64]:

@@ -64,7 +64,8 @@ def measure(predicted: Poses, truth: Poses, sigmas: Sequence[float]) -> PoseMeas
     counted: Bools = np.asarray((truth.score > 0).any(axis=1))
     columns = np.argsort(~counted, kind="stable")  # those left out come last
     oks = similarity(predicted, truth, sigmas)[order][:, columns]
-    hit, left_out = _hits(oks, ~counted[columns])
+    crowd = np.zeros(len(truth), np.bool_) if truth.crowd is None else truth.crowd
+    hit, left_out = _hits(oks, ~counted[columns], crowd[columns])
     distance, found = _distances(predicted, truth, np.flatnonzero(counted))
     sides = (truth.xyxy[counted, 2:] - truth.xyxy[counted, :2]).max(1, initial=1.0)
     return PoseMeasure(ranking[order], hit, left_out, distance, found, sides.astype(np.float64))
@@ -76,8 +77,9 @@ def subject_scores(poses: Poses) -> Floats:
     return scores
 
 
-def _hits(oks: Floats, ignored: Bools) -> tuple[Bools, Bools]:
-    """Each predicted subject takes the best true one that is still free; one to be left out only if no other fits."""
+def _hits(oks: Floats, ignored: Bools, crowd: Bools) -> tuple[Bools, Bools]:
+    """Each predicted subject takes the best true one that is still free; one to be left out only if no other fits. A
+    crowd is never taken up."""
     hit = np.zeros((len(THRESHOLDS), len(oks)), np.bool_)
     left_out = np.zeros_like(hit)
     for level, threshold in enumerate(THRESHOLDS):
@@ -87,7 +89,7 @@ def _hits(oks: Floats, ignored: Bools) -> tuple[Bools, Bools]:
                 candidates = np.flatnonzero(free & group & (similar >= min(threshold, 1 - 1e-10)))
                 if len(candidates):
                     best = candidates[len(candidates) - 1 - similar[candidates][::-1].argmax()]  # the last of equals
-                    free[best] = False
+                    free[best] = crowd[best]
                     hit[level, row], left_out[level, row] = not ignored[best], ignored[best]
                     break
     return hit, left_out

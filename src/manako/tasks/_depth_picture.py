@@ -99,7 +99,7 @@ def _enlarged(picture: Image.Image) -> Image.Image:
 
 
 def depth_figures(evaluation: Evaluation) -> dict[str, Figure]:
-    """Errors by distance, and how images differ."""
+    """Errors by distance, and how images differ: after the alignment that the main metric has."""
     pixels, relative, ratio = evaluation.tables["distance"]
     shown = np.flatnonzero(pixels > _FEWEST * max(pixels.sum(), 1))
     if not len(shown):
@@ -122,8 +122,10 @@ def depth_figures(evaluation: Evaluation) -> dict[str, Figure]:
         ),
     ]
     title = message("depth.by_distance")
-    delta1 = {message("metric.delta1"): evaluation.tables["per_image"][:, 0]}
+    aligned = "median" if evaluation.main.name.endswith("_median") else "none"
+    note = message("depth.by_distance_note", alignment=message(f"depth.alignment_{aligned}"))
+    delta1 = {message(f"metric.{evaluation.main.name}"): evaluation.tables["per_image"][:, 0]}
     return {
-        "by_distance": Figure(panels, title, message("depth.by_distance_note"), columns=2),
+        "by_distance": Figure(panels, title, note, columns=2),
         "per_image": histogram(delta1, label=message("depth.delta1_of_image"), title=message("depth.per_image")),
     }

@@ -62,7 +62,8 @@ class MonocularDepth(Task[Depth]):
     def measure(self, prediction: Depth, truth: Depth, classes: Sequence[str]) -> tuple[DepthErrors, bool]:
         """The errors, and whether depth has a unit."""
         estimate = resize_depth(prediction.depth, truth.depth.shape)
-        return measure_depth(estimate, truth.depth), truth.unit == "m"
+        metric = truth.unit == "m"
+        return measure_depth(estimate, truth.depth, metric=metric), metric
 
     def summarise(
         self,

@@ -107,18 +107,22 @@ class Poses:
 
     xyxy: (N, 4) float32 boxes. xy: (N, K, 2) float32, NaN where a point is not there. score: (N, K) float32, 0..1;
     truth: 0 not labelled, 0.5 labelled but hidden, 1 seen. area: (N,) float32 in pixels, what OKS divides by.
+    crowd: (N,) bool, truth: regions of many subjects without points, any number of which may be found; None: none are.
     """
 
     xyxy: NDArray[np.float32]
     xy: NDArray[np.float32]
     score: NDArray[np.float32]
     area: NDArray[np.float32]
+    crowd: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count, points = self.score.shape
         if self.xyxy.shape != (count, 4) or self.xy.shape != (count, points, 2) or self.area.shape != (count,):
             found = (self.xyxy.shape, self.xy.shape, self.score.shape, self.area.shape)
             raise ValueError(f"xyxy, xy, score and area must be (N, 4), (N, K, 2), (N, K), (N,), not {found}")
+        if self.crowd is not None and self.crowd.shape != (count,):
+            raise ValueError(f"crowd must be {(count,)}, not {self.crowd.shape}")
 
     def __len__(self) -> int:
         return len(self.score)
