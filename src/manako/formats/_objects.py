@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from manako.decode import image_size
 from manako.errors import ConfigError, ImageError, LabelError
+from manako.formats._listed import LISTED, listed
 from manako.formats._shapes import MOST_PIXELS
 from manako.paths import printable
 from manako.regions import Painting
@@ -153,7 +154,7 @@ class Objects:
                 self._painted(sample, size, moved) for sample, size in zip(samples, rows.sizes, strict=True)
             )
         samples = tuple(sorted(samples, key=lambda sample: sample.id))
-        return Dataset(self.root, self.format, self.task, names, samples, tuple(shortened(self.problems)))
+        return Dataset(self.root, self.format, self.task, names, samples, listed(self.problems))
 
     def _tell(self, rows: _Rows, keep: Chosen, classes: Sequence[str]) -> None:
         self.problems += rows.problems
@@ -304,32 +305,15 @@ class _Rows:
 
     def _name(self, code: str, wrong: Chosen) -> None:
         rows = np.flatnonzero(wrong)
-        for row in rows[:SHOWN]:
+        for row in rows[:LISTED]:
             source = self._sources[self._source[row]]
             value = ", ".join(f"{number:.6g}" for number in self._stated[row])
             field = source.field.format(self._entry[row])
             facts = {"file": source.file, "line": int(self._line[row]), "field": field, "value": value}
             self.problems.append(Problem(code, facts))
-        if len(rows) > SHOWN:
-            file = self._sources[self._source[rows[SHOWN]]].file
-            self.problems.append(Problem("table.more", {"file": file, "kind": code, "count": len(rows) - SHOWN}))
-
-
-def shortened(problems: list[Problem]) -> list[Problem]:
-    """At most twenty of a kind, then their number."""
-    kept: list[Problem] = []
-    over: dict[str, list[Problem]] = {}
-    seen: dict[str, int] = {}
-    for problem in problems:
-        seen[problem.code] = seen.get(problem.code, 0) + 1
-        if seen[problem.code] <= SHOWN or problem.code == "table.more":
-            kept.append(problem)
-        else:
-            over.setdefault(problem.code, []).append(problem)
-    for code, rest in over.items():
-        facts = {"file": rest[0].facts.get("file", "-"), "kind": code, "count": len(rest)}
-        kept.append(Problem("table.more", facts, rest[0].severity))
-    return kept
+        if len(rows) > LISTED:
+            file = self._sources[self._source[rows[LISTED]]].file
+            self.problems.append(Problem("table.more", {"file": file, "kind": code, "count": len(rows) - LISTED}))
 
 
 def _size_of(file: Path) -> tuple[int, int]:

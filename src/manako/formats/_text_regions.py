@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from manako.decode import image_size
 from manako.errors import ConfigError, DataError, ImageError, LabelError
-from manako.formats._objects import shortened
+from manako.formats._listed import listed
 from manako.formats._shapes import polygon
 from manako.formats._tree import Tree, find_problem, split_of
 from manako.paths import printable
@@ -148,7 +148,7 @@ class Pages:
             for page in self._pages.values()
         ]
         ordered = tuple(sorted(samples, key=lambda sample: sample.id))
-        return Dataset(self.root, self.format, TASKS[0], CLASSES, ordered, tuple(shortened(self.problems)))
+        return Dataset(self.root, self.format, TASKS[0], CLASSES, ordered, listed(self.problems))
 
     def _told(self) -> Iterator[Problem]:
         """What is so of all pages together."""

@@ -38,7 +38,7 @@ SHOWN = ("fov", "roi", "valid")  # 0 is left out of learning and scoring
 HIDDEN = ("ignore",)  # what isn't 0 is left out
 ENDINGS = ("_mask", "_masks", "_label", "_labels", "_gt", "_seg", "_segmentation", "_L", "-mask")
 MASK_SUFFIXES = (".png", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".jpg", ".jpeg")
-_SHOWN_SAMPLES = 20
+_SHOWN_SAMPLES = 1000
 _SHOWN_VALUES = 8
 
 

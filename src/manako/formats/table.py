@@ -8,12 +8,12 @@ table as a whole is refused only where no row can be trusted.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from manako.errors import DataError, LabelError
+from manako.formats._listed import listed
 from manako.formats._text import column_name, csv_rows, field_of, find_columns, read_text
 from manako.formats.folders import SPLIT_NAMES
 from manako.paths import IMAGE_SUFFIXES, inside, printable
@@ -39,7 +39,6 @@ SYNONYMS = {
     "split": ("split", "set", "subset", "partition", "分割"),
     "group": ("group", "group_id", "グループ"),
 }
-_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
     if not samples:
         worst = next(problem for problem in problems if problem.severity == "error")
         raise LabelError(worst.code, **worst.facts)
-    return Dataset(file.parent, "table", task, classes, samples, tuple(_shortened(problems, file)))
+    return Dataset(file.parent, "table", task, classes, samples, listed(problems))
 
 
 def _table_of(path: Path) -> Path | None:
@@ -174,16 +173,3 @@ def _unseen(file: Path, rows: list[tuple[_Row, Split | None]]) -> Iterator[Probl
     for row, split in rows:
         if split in ("val", "test") and row.label not in trained:
             yield Problem("table.unseen_label", {"file": file, "line": row.line, "field": "label", "value": row.label})
-
-
-def _shortened(problems: list[Problem], file: Path) -> Iterator[Problem]:
-    """At most twenty of a kind, then their number."""
-    counts: Counter[str] = Counter()
-    severity = {problem.code: problem.severity for problem in problems}
-    for problem in problems:
-        counts[problem.code] += 1
-        if counts[problem.code] <= _SHOWN:
-            yield problem
-    for code, count in counts.items():
-        if count > _SHOWN:
-            yield Problem("table.more", {"file": file, "kind": code, "count": count - _SHOWN}, severity[code])

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from manako.errors import DataError, LabelError
+from manako.formats._listed import listed
 from manako.formats._text import column_name, read_text
 from manako.formats.folders import SPLIT_NAMES
 from manako.paths import atomic_write, inside, printable
@@ -29,7 +30,6 @@ NAMES = ("labels.tsv", "gt.txt", "labels.txt")
 FILE_WORDS = ("file", "path", "filename", "file_name", "image", "ファイル", "画像")
 TEXT_WORDS = ("text", "transcription", "transcript", "words", "文字", "文字列", "テキスト")
 RARE = 5  # a character seen less often is hardly learnt
-_SHOWN = 20
 _HEAD = 4096  # bytes that hold the heading
 
 
@@ -77,7 +77,7 @@ def read(path: Path, *, task: str, group_by: str | None) -> Dataset:
         for image, line in usable
     ]
     ordered = tuple(sorted(samples, key=lambda sample: sample.id))
-    told = (*_shortened(problems, files[0][0]), *_alphabet(usable))
+    told = (*listed(problems), *_alphabet(usable))
     return Dataset(root, "text_lines", task, alphabet, ordered, told)
 
 
@@ -182,19 +182,6 @@ def _alphabet(usable: Sequence[tuple[Path, _Line]]) -> Iterator[Problem]:
     strange = "".join(sorted(set(counts) - taught))
     if strange and taught:
         yield Problem("ocr.untaught", {"count": len(strange), "characters": strange[:200]})
-
-
-def _shortened(problems: Sequence[Problem], file: Path) -> Iterator[Problem]:
-    """At most twenty of a kind, then their number."""
-    counts: Counter[str] = Counter()
-    severity = {problem.code: problem.severity for problem in problems}
-    for problem in problems:
-        counts[problem.code] += 1
-        if counts[problem.code] <= _SHOWN:
-            yield problem
-    for code, count in counts.items():
-        if count > _SHOWN:
-            yield Problem("table.more", {"file": file, "kind": code, "count": count - _SHOWN}, severity[code])
 
 
 class Writer:
