@@ -18,6 +18,7 @@ from manako.config import RunConfig
 from manako.models import find_model
 from manako.training.batch import TensorTargets
 from manako.training.hardware import choose_device
+from manako.training.recipes import ADAMW
 from manako.types import Dataset, Frame, Labels
 
 if TYPE_CHECKING:
@@ -25,51 +26,29 @@ if TYPE_CHECKING:
 
 # From scratch, for the network that is made for it: small images, of which it sees many in little time.
 SMALL_RESNET: Mapping[str, Any] = {
+    **ADAMW,
     "optimiser": "muon",
     "lr": 0.04,
-    "momentum": 0.9,
     "weight_decay": 5e-4,
     "schedule": "linear",
     "warmup": 0.05,
     "label_smoothing": 0.1,
-    "mixup": 0.0,
-    "augment": "light",
-    "ema": 0.1,
-    "freeze": 0.0,
-    "frozen_stages": 0,
-    "fixed_norms": False,
-    "layer_decay": 1.0,
     "clip": 0.0,
     "batch": "128",
 }
 # From scratch, for any other network: slower, but at home with layers that no normalisation follows.
-FROM_SCRATCH: Mapping[str, Any] = {
-    **SMALL_RESNET,
-    "optimiser": "adamw",
-    "lr": 1e-3,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
-    "warmup": 0.1,
-    "clip": 1.0,
-    "batch": "64",
-}
+FROM_SCRATCH: Mapping[str, Any] = {**ADAMW, "label_smoothing": 0.1, "batch": "64"}
 # Fine-tuning: photographs, where a backbone that has seen a million of them knows most already.
 FINE_TUNE: Mapping[str, Any] = {
-    "optimiser": "adamw",
-    "lr": 1e-3,
-    "momentum": 0.9,
-    "weight_decay": 0.02,
-    "schedule": "one_cycle",
+    **ADAMW,
     "warmup": 0.2,
     "label_smoothing": 0.1,
     "mixup": 0.1,
     "augment": "medium",
     "ema": 0.2,
-    "freeze": 0.0,
     "frozen_stages": 4,
     "fixed_norms": True,
     "layer_decay": 0.9,
-    "clip": 1.0,
     "batch": "32",
 }
 UNTAUGHT = ("mlp", "cnn", "small_resnet")  # networks that have no pretrained weights anywhere
