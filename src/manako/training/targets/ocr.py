@@ -39,7 +39,9 @@ RECIPE: Mapping[str, Any] = {
     "flip": "off",
     "clip": 5.0,
 }
-LEARNT: Mapping[str, Any] = {"layer_decay": 0.8, "clip": 1.0}  # what reads already
+FROM_NOTHING: Mapping[str, Any] = {"lr": 2e-3}
+# What reads already knows its lines by heart after a few epochs: it mustn't forget, and see them varied.
+LEARNT: Mapping[str, Any] = {"lr": 3e-4, "augment": "medium", "layer_decay": 0.8, "clip": 1.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,17 +87,18 @@ def recipe(config: RunConfig, facts: DataFacts, dataset: Dataset) -> dict[str, A
     new = find_model(model, "ocr").family == "crnn"
     height = HEIGHT if new else READ_HEIGHT
     width = config.imgsz or line_width(dataset, height)
+    learnt = not new and config.weights != "none"
+    nothing = new and config.weights in ("auto", "none")
     return {
         **RECIPE,
-        **({} if new or config.weights == "none" else LEARNT),
+        **(LEARNT if learnt else FROM_NOTHING if nothing else {}),
         "model": model,
-        "lr": _rate(config, new=new),
         "batch": "32" if facts.count >= MANY else "16",
         "imgsz": width,
         "aspect": width / height,
         "channels": 1 if facts.grey or new else 3,
         "why_channels": "plan.line_channels" if new and not facts.grey else "",
-        "why": "plan.ocr" if new or config.weights == "none" else "plan.ocr_learnt",
+        "why": "plan.ocr_learnt" if learnt else "plan.ocr",
         "why_size": "plan.line_size",
     }
 
@@ -105,13 +108,6 @@ def _default(config: RunConfig) -> str:
     if config.weights in ("auto", "packaged") and find_spec("rapidocr"):
         return "ppocr"
     return "crnn_small" if choose_device(config.device) == "cpu" else "crnn"
-
-
-def _rate(config: RunConfig, *, new: bool) -> float:
-    """From nothing: faster; what reads already mustn't forget."""
-    if config.weights == "none" or config.weights not in ("auto", "packaged"):
-        return 2e-3 if new and config.weights == "none" else 1e-3
-    return 2e-3 if new else 6e-4
 
 
 def with_known(config: RunConfig, dataset: Dataset) -> Dataset:
